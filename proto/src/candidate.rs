@@ -1,0 +1,83 @@
+//! A place where a device may be reached, and which places are never believed.
+//!
+//! Candidates are unauthenticated hints: a wrong one costs a few probes. Which pair is used is `path`'s decision.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// One address a device offers, and how it was learnt.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Candidate {
+    /// The UDP address.
+    pub addr: SocketAddr,
+    /// How it was learnt.
+    pub kind: CandidateKind,
+}
+
+/// How an address was learnt; the order is the order in which candidates are probed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CandidateKind {
+    /// An address of one of the device's own interfaces.
+    Host,
+    /// Set by the operator.
+    Static,
+    /// A port mapping that the gateway granted (PCP, NAT-PMP, UPnP).
+    Mapped,
+    /// What a server saw as our source (server-reflexive candidate).
+    Reflexive,
+    /// Reflexive address with the local port: right when somebody forwarded that port by hand.
+    Guessed,
+}
+
+impl CandidateKind {
+    /// The stable word used in JSON and on pages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Static => "static",
+            Self::Mapped => "mapped",
+            Self::Reflexive => "reflexive",
+            Self::Guessed => "guessed",
+        }
+    }
+}
+
+/// Whether an address may be offered or probed at all; refuses what could only hurt somebody else.
+pub fn is_usable(addr: SocketAddr) -> bool {
+    let address_ok = match addr.ip() {
+        IpAddr::V4(ip) => {
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0)
+                && !ip.is_link_local()
+                // 192.0.0.0/29: the CLAT's private pair (RFC 7335)
+                && ip.octets()[..3] != [192, 0, 0]
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_unicast_link_local())
+                && ip.to_ipv4_mapped().is_none()
+        }
+    };
+    address_ok && addr.port() >= MIN_PORT
+}
+
+/// No NAT maps a client below this; a candidate there would aim probes at somebody's service.
+const MIN_PORT: u16 = 1024;
+
+/// How many candidates one device may offer (a docker host's dozen bridges must not crowd out the good one).
+pub const MAX_CANDIDATES: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_could_only_hurt_others_are_refused() {
+        for bad in ["127.0.0.1:4000", "0.0.0.0:4000", "224.0.0.1:4000", "255.255.255.255:4000", "192.0.2.1:53"] {
+            assert!(!is_usable(bad.parse().expect("an address")), "{bad}");
+        }
+        for bad in ["[::1]:4000", "[fe80::1]:4000", "[ff02::1]:4000", "[::ffff:10.0.0.1]:4000"] {
+            assert!(!is_usable(bad.parse().expect("an address")), "{bad}");
+        }
+        for good in ["192.168.1.2:4000", "203.0.113.9:51820", "[2001:db8::1]:4000"] {
+            assert!(is_usable(good.parse().expect("an address")), "{good}");
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Generated protobuf types to our values and back; the limits are checked here and nowhere else.
+
+use std::net::SocketAddr;
+
+use prost::Message;
+
+use super::{
+    CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_PEERS_PER_MAP, MAX_TEXT, Map, NatMapping, NatReport,
+    Network, PairOpened, PathReport, Peer, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Welcome,
+};
+use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
+
+#[expect(
+    unreachable_pub,
+    unnameable_types,
+    reason = "generated from control.proto, which documents every field"
+)]
+mod wire {
+    include!(concat!(env!("OUT_DIR"), "/warren.control.rs"));
+}
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
+    use wire::to_server::Body;
+    let body = match message.clone() {
+        ToServer::Enroll(enroll) => Body::Enroll(wire::Enroll {
+            protocol: enroll.protocol,
+            secret: enroll.secret,
+            identity_key: enroll.identity_key.as_bytes().to_vec(),
+            static_key: enroll.static_key.as_bytes().to_vec(),
+            proof: enroll.proof.to_vec(),
+            hostname: enroll.hostname,
+            os: enroll.os,
+            agent_version: enroll.agent_version,
+        }),
+        ToServer::Hello(hello) => Body::Hello(wire::Hello {
+            protocol: hello.protocol,
+            node_id: id(hello.node),
+            proof: hello.proof.to_vec(),
+            revision: hello.revision,
+            agent_version: hello.agent_version,
+            os: hello.os,
+        }),
+        ToServer::Connect(peer) => Body::Connect(wire::Connect { peer: id(peer) }),
+        ToServer::Candidates(set) => Body::Candidates(wire::Candidates {
+            epoch: set.epoch,
+            candidates: set.candidates.iter().map(encode_candidate).collect(),
+            nat: Some(encode_nat(set.nat)),
+        }),
+        ToServer::PathReport(report) => Body::PathReport(wire::PathReport {
+            peer: id(report.peer),
+            kind: report.kind,
+            via: report.via,
+            remote: report.remote.map(|addr| addr.to_string()).unwrap_or_default(),
+            rtt_us: report.rtt_us,
+            mtu: report.mtu,
+            since_unix_ms: report.since_unix_ms,
+            rx_bytes: report.rx_bytes,
+            tx_bytes: report.tx_bytes,
+            reason_code: report.reason_code,
+        }),
+        ToServer::Logout => Body::Logout(wire::Logout {}),
+    };
+    wire::ToServer { body: Some(body) }.encode_to_vec()
+}
+
+pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
+    use wire::to_server::Body;
+    let message = wire::ToServer::decode(bytes).map_err(|_| DecodeError::Encoding)?;
+    Ok(match message.body.ok_or(DecodeError::UnknownBody)? {
+        Body::Enroll(enroll) => ToServer::Enroll(Enroll {
+            protocol: enroll.protocol,
+            secret: limited(enroll.secret, "secret")?,
+            identity_key: IdentityPublic::from_slice(&enroll.identity_key).ok_or(DecodeError::Field("identity_key"))?,
+            static_key: StaticPublic::from_slice(&enroll.static_key).ok_or(DecodeError::Field("static_key"))?,
+            proof: signature(&enroll.proof)?,
+            hostname: text(enroll.hostname, "hostname")?,
+            os: text(enroll.os, "os")?,
+            agent_version: text(enroll.agent_version, "agent_version")?,
+        }),
+        Body::Hello(hello) => ToServer::Hello(Hello {
+            protocol: hello.protocol,
+            node: node(&hello.node_id)?,
+            proof: signature(&hello.proof)?,
+            revision: hello.revision,
+            agent_version: text(hello.agent_version, "agent_version")?,
+            os: text(hello.os, "os")?,
+        }),
+        Body::Connect(connect) => ToServer::Connect(node(&connect.peer)?),
+        Body::Candidates(set) => ToServer::Candidates(candidates(set.epoch, set.candidates, set.nat)?),
+        Body::PathReport(report) => ToServer::PathReport(PathReport {
+            peer: node(&report.peer)?,
+            kind: text(report.kind, "kind")?,
+            via: text(report.via, "via")?,
+            remote: if report.remote.is_empty() { None } else { Some(addr(&report.remote, "remote")?) },
+            rtt_us: report.rtt_us,
+            mtu: report.mtu,
+            since_unix_ms: report.since_unix_ms,
+            rx_bytes: report.rx_bytes,
+            tx_bytes: report.tx_bytes,
+            reason_code: text(report.reason_code, "reason_code")?,
+        }),
+        Body::Logout(wire::Logout {}) => ToServer::Logout,
+    })
+}
+
+pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
+    use wire::to_agent::Body;
+    let body = match message.clone() {
+        ToAgent::Refused(refused) => {
+            Body::Refused(wire::Refused { code: refused.code.to_wire().into(), text: refused.text })
+        }
+        ToAgent::Enrolled(enrolled) => Body::Enrolled(wire::Enrolled {
+            certificate: enrolled.certificate,
+            network: Some(encode_network(enrolled.network)),
+        }),
+        ToAgent::Welcome(welcome) => Body::Welcome(wire::Welcome {
+            protocol: welcome.protocol,
+            certificate: welcome.certificate,
+            network: Some(encode_network(welcome.network)),
+            observed: welcome.observed.to_string(),
+            relays: welcome
+                .relays
+                .iter()
+                .map(|relay| wire::Relay { addr: relay.addr.to_string(), token: relay.token.to_vec() })
+                .collect(),
+            stun: welcome.stun.iter().map(SocketAddr::to_string).collect(),
+            server_version: welcome.server_version,
+            dashboard: welcome.dashboard,
+        }),
+        ToAgent::Map(map) => Body::Map(wire::Map {
+            revision: map.revision,
+            full: map.full,
+            peers: map
+                .peers
+                .into_iter()
+                .map(|peer| wire::Peer { certificate: peer.certificate, online: peer.online })
+                .collect(),
+            removed: map.removed.into_iter().map(id).collect(),
+        }),
+        ToAgent::PairOpened(pair) => Body::PairOpened(wire::PairOpened {
+            peer: id(pair.peer),
+            relay: pair.relay.to_string(),
+            channel: pair.channel,
+            attempt: pair.attempt,
+        }),
+        ToAgent::PeerCandidates { peer, set } => Body::PeerCandidates(wire::PeerCandidates {
+            peer: id(peer),
+            epoch: set.epoch,
+            candidates: set.candidates.iter().map(encode_candidate).collect(),
+            nat: Some(encode_nat(set.nat)),
+        }),
+        ToAgent::Start(start) => {
+            Body::Start(wire::Start { peer: id(start.peer), attempt: start.attempt, delay_ms: start.delay_ms })
+        }
+        ToAgent::Observed(addr) => Body::Observed(wire::Observed { addr: addr.to_string() }),
+        ToAgent::LoggedOut => Body::LoggedOut(wire::LoggedOut {}),
+    };
+    wire::ToAgent { body: Some(body) }.encode_to_vec()
+}
+
+pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
+    use wire::to_agent::Body;
+    let message = wire::ToAgent::decode(bytes).map_err(|_| DecodeError::Encoding)?;
+    Ok(match message.body.ok_or(DecodeError::UnknownBody)? {
+        Body::Refused(refused) => ToAgent::Refused(Refused {
+            code: RefusedCode::from_wire(refused.code()),
+            text: text(refused.text, "text")?,
+        }),
+        Body::Enrolled(enrolled) => ToAgent::Enrolled(Enrolled {
+            certificate: certificate(enrolled.certificate)?,
+            network: network(enrolled.network)?,
+        }),
+        Body::Welcome(welcome) => ToAgent::Welcome(Welcome {
+            protocol: welcome.protocol,
+            certificate: certificate(welcome.certificate)?,
+            network: network(welcome.network)?,
+            observed: addr(&welcome.observed, "observed")?,
+            relays: few(welcome.relays, MAX_SERVERS, "relays")?.iter().map(relay).collect::<Result<_>>()?,
+            stun: few(welcome.stun, MAX_SERVERS, "stun")?
+                .iter()
+                .map(|server| addr(server, "stun"))
+                .collect::<Result<_>>()?,
+            server_version: text(welcome.server_version, "server_version")?,
+            dashboard: text(welcome.dashboard, "dashboard")?,
+        }),
+        Body::Map(map) => ToAgent::Map(Map {
+            revision: map.revision,
+            full: map.full,
+            peers: few(map.peers, MAX_PEERS_PER_MAP, "peers")?
+                .into_iter()
+                .map(|peer| Ok(Peer { certificate: certificate(peer.certificate)?, online: peer.online }))
+                .collect::<Result<_>>()?,
+            removed: map.removed.iter().map(|peer| node(peer)).collect::<Result<_>>()?,
+        }),
+        Body::PairOpened(pair) => ToAgent::PairOpened(PairOpened {
+            peer: node(&pair.peer)?,
+            relay: addr(&pair.relay, "relay")?,
+            channel: pair.channel,
+            attempt: pair.attempt,
+        }),
+        Body::PeerCandidates(peer) => {
+            ToAgent::PeerCandidates { peer: node(&peer.peer)?, set: candidates(peer.epoch, peer.candidates, peer.nat)? }
+        }
+        Body::Start(start) => {
+            ToAgent::Start(Start { peer: node(&start.peer)?, attempt: start.attempt, delay_ms: start.delay_ms })
+        }
+        Body::Observed(observed) => ToAgent::Observed(addr(&observed.addr, "addr")?),
+        Body::LoggedOut(wire::LoggedOut {}) => ToAgent::LoggedOut,
+    })
+}
+
+fn id(node: NodeId) -> Vec<u8> {
+    node.as_bytes().to_vec()
+}
+
+fn node(bytes: &[u8]) -> Result<NodeId> {
+    NodeId::from_slice(bytes).ok_or(DecodeError::Field("node id"))
+}
+
+fn addr(text: &str, field: &'static str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| DecodeError::Field(field))
+}
+
+fn signature(bytes: &[u8]) -> Result<[u8; 64]> {
+    bytes.try_into().map_err(|_| DecodeError::Field("proof"))
+}
+
+fn text(text: String, field: &'static str) -> Result<String> {
+    if text.len() > MAX_TEXT { Err(DecodeError::Limit(field)) } else { Ok(text) }
+}
+
+fn limited(bytes: Vec<u8>, field: &'static str) -> Result<Vec<u8>> {
+    if bytes.len() > MAX_TEXT { Err(DecodeError::Limit(field)) } else { Ok(bytes) }
+}
+
+fn certificate(bytes: Vec<u8>) -> Result<Vec<u8>> {
+    if bytes.len() > MAX_CERTIFICATE { Err(DecodeError::Limit("certificate")) } else { Ok(bytes) }
+}
+
+fn few<T>(items: Vec<T>, most: usize, field: &'static str) -> Result<Vec<T>> {
+    if items.len() > most { Err(DecodeError::Limit(field)) } else { Ok(items) }
+}
+
+fn relay(relay: &wire::Relay) -> Result<Relay> {
+    Ok(Relay {
+        addr: addr(&relay.addr, "relay")?,
+        token: relay.token.as_slice().try_into().map_err(|_| DecodeError::Field("token"))?,
+    })
+}
+
+fn encode_network(network: Network) -> wire::Network {
+    wire::Network {
+        id: network.id.as_bytes().to_vec(),
+        signing_key: network.signing_key.as_bytes().to_vec(),
+        v4: network.v4,
+        v6: network.v6,
+        name: network.name,
+    }
+}
+
+fn network(network: Option<wire::Network>) -> Result<Network> {
+    let network = network.ok_or(DecodeError::Field("network"))?;
+    Ok(Network {
+        id: NetworkId::from_slice(&network.id).ok_or(DecodeError::Field("network id"))?,
+        signing_key: NetworkPublic::from_slice(&network.signing_key).ok_or(DecodeError::Field("signing_key"))?,
+        v4: text(network.v4, "v4")?,
+        v6: text(network.v6, "v6")?,
+        name: text(network.name, "name")?,
+    })
+}
+
+fn encode_candidate(candidate: &Candidate) -> wire::Candidate {
+    let kind = match candidate.kind {
+        CandidateKind::Host => wire::CandidateKind::Host,
+        CandidateKind::Static => wire::CandidateKind::Static,
+        CandidateKind::Mapped => wire::CandidateKind::Mapped,
+        CandidateKind::Reflexive => wire::CandidateKind::Reflexive,
+        CandidateKind::Guessed => wire::CandidateKind::Guessed,
+    };
+    wire::Candidate { addr: candidate.addr.to_string(), kind: kind.into() }
+}
+
+/// An unusable address or one of a kind we do not know is left out: a hint lost, not an error.
+fn candidates(epoch: u64, items: Vec<wire::Candidate>, nat: Option<wire::NatReport>) -> Result<CandidateSet> {
+    let candidates = few(items, MAX_CANDIDATES, "candidates")?
+        .iter()
+        .filter_map(|item| {
+            let kind = match item.kind() {
+                wire::CandidateKind::Host => CandidateKind::Host,
+                wire::CandidateKind::Static => CandidateKind::Static,
+                wire::CandidateKind::Mapped => CandidateKind::Mapped,
+                wire::CandidateKind::Reflexive => CandidateKind::Reflexive,
+                wire::CandidateKind::Guessed => CandidateKind::Guessed,
+                wire::CandidateKind::Unspecified => return None,
+            };
+            let addr = item.addr.parse().ok().filter(|addr| is_usable(*addr))?;
+            Some(Candidate { addr, kind })
+        })
+        .collect();
+    Ok(CandidateSet { epoch, candidates, nat: nat.map(decode_nat).unwrap_or_default() })
+}
+
+fn encode_nat(nat: NatReport) -> wire::NatReport {
+    let mapping = match nat.mapping {
+        NatMapping::Unknown => wire::NatMapping::Unknown,
+        NatMapping::None => wire::NatMapping::None,
+        NatMapping::EndpointIndependent => wire::NatMapping::EndpointIndependent,
+        NatMapping::EndpointDependent => wire::NatMapping::EndpointDependent,
+    };
+    wire::NatReport { mapping: mapping.into(), preserves_port: nat.preserves_port }
+}
+
+fn decode_nat(nat: wire::NatReport) -> NatReport {
+    let mapping = match nat.mapping() {
+        wire::NatMapping::Unknown => NatMapping::Unknown,
+        wire::NatMapping::None => NatMapping::None,
+        wire::NatMapping::EndpointIndependent => NatMapping::EndpointIndependent,
+        wire::NatMapping::EndpointDependent => NatMapping::EndpointDependent,
+    };
+    NatReport { mapping, preserves_port: nat.preserves_port }
+}
+
+/// Declares the two directions of the refusal codes from one list.
+macro_rules! refused_codes {
+    ($($variant:ident),*) => {
+        impl RefusedCode {
+            fn to_wire(self) -> wire::RefusedCode {
+                match self { $(Self::$variant => wire::RefusedCode::$variant,)* }
+            }
+
+            fn from_wire(code: wire::RefusedCode) -> Self {
+                match code { $(wire::RefusedCode::$variant => Self::$variant,)* }
+            }
+        }
+    };
+}
+
+refused_codes!(
+    Unspecified,
+    InviteUnknown,
+    InviteExpired,
+    InviteUsed,
+    DeviceUnknown,
+    DeviceRevoked,
+    Protocol,
+    Proof,
+    RateLimited,
+    Unavailable,
+    NameTaken,
+    PoolExhausted,
+    Replaced
+);
+
+/// Longest certificate either side reads; ours are about 300 bytes with a few routes.
+const MAX_CERTIFICATE: usize = 1024;
+/// Relays or STUN servers in one welcome: more than any deployment's replicas.
+const MAX_SERVERS: usize = 32;

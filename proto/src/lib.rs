@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod candidate;
+pub mod config;
+pub mod control;
+pub mod crypto;
+pub mod io;
+pub mod keys;
