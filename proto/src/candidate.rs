@@ -45,8 +45,8 @@ impl CandidateKind {
 pub fn is_usable(addr: SocketAddr) -> bool {
     let address_ok = match addr.ip() {
         IpAddr::V4(ip) => {
-            !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0)
-                && !ip.is_link_local()
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast())
+                && ip.octets()[0] != 0
                 // 192.0.0.0/29: the CLAT's private pair (RFC 7335)
                 && ip.octets()[..3] != [192, 0, 0]
         }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod candidate;
+pub mod certificate;
 pub mod config;
 pub mod control;
 pub mod crypto;
