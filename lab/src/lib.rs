@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Real hosts, real NATs and the real binaries, in Linux network namespaces.
+//!
+//! `topology` makes an internet, `nat` says what its gateways do, `host` runs processes in it; `server` and `agent`
+//! drive the two programs the way a user would, by their command line alone: nothing of them is linked here. No packet
+//! leaves the namespaces, and whatever a killed run left behind is removed by the next one.
+
+pub mod agent;
+pub mod binaries;
+pub mod capture;
+pub mod hex;
+pub mod host;
+pub mod interrupt;
+pub mod namespace;
+pub mod nat;
+pub mod run;
+pub mod server;
+pub mod shell;
+pub mod status;
+pub mod stream;
+pub mod topology;
+pub mod wait;

@@ -1,0 +1,98 @@
+//! The rendezvous as an operator runs it: `warren-rendezvous` and its commands, nothing else.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::binaries;
+use crate::host::{Daemon, Finished};
+use crate::namespace::Namespace;
+use crate::topology::{Internet, RENDEZVOUS};
+
+/// A rendezvous in the lab's public server.
+#[derive(Debug)]
+pub struct Server {
+    program: PathBuf,
+    namespace: Namespace,
+    data: PathBuf,
+    log: PathBuf,
+    daemon: Daemon,
+}
+
+impl Server {
+    /// Starts it on an empty data directory and waits until it is ready.
+    pub fn start(internet: &Internet) -> Result<Self> {
+        let program = binaries::rendezvous()?;
+        let data = internet.directory().join("rendezvous");
+        let log = internet.records().join("rendezvous.log");
+        let daemon = Daemon::start(&mut run_command(&program, &internet.rendezvous, &data), &log)?;
+        let mut server = Self { program, namespace: internet.rendezvous.clone(), data, log, daemon };
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// Starts it again on the data it had.
+    pub fn restart(&mut self) -> Result<()> {
+        self.daemon = Daemon::start(&mut run_command(&self.program, &self.namespace, &self.data), &self.log)?;
+        self.wait_ready()
+    }
+
+    /// The running process.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+
+    /// Kills it where it stands.
+    pub fn kill(&mut self) -> Result<()> {
+        self.daemon.kill()
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.daemon.terminate(END_LIMIT)
+    }
+
+    /// A fresh invite; `flags` as of `key create`.
+    pub fn invite(&self, flags: &[&str]) -> Result<String> {
+        let invite = self.run(&[&["key", "create"], flags].concat())?.success().context("create an invite")?;
+        Ok(invite.trim().to_owned())
+    }
+
+    /// The one-time link of the first admin.
+    pub fn setup_link(&self) -> Result<String> {
+        let output = self.run(&["setup-link"])?.success().context("ask for the setup link")?;
+        let link = output.split_whitespace().find(|word| word.starts_with("http"));
+        link.map(str::to_owned).with_context(|| format!("no link in {output:?}"))
+    }
+
+    /// One of its commands, run to its end on the same data directory.
+    pub fn run(&self, words: &[&str]) -> Result<Finished> {
+        let mut command = self.namespace.command(&self.program);
+        command.args(words).arg("--data-dir").arg(&self.data);
+        command.args(["--public-addr", &RENDEZVOUS.to_string()]);
+        Finished::run(&mut command)
+    }
+
+    /// A command inside the server's namespace.
+    pub fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        self.daemon.wait_for("ready", READY_LIMIT).context("wait for the rendezvous")?;
+        Ok(())
+    }
+}
+
+fn run_command(program: &PathBuf, namespace: &Namespace, data: &PathBuf) -> Command {
+    let mut command = namespace.command(program);
+    command.arg("run").arg("--data-dir").arg(data).args(["--public-addr", &RENDEZVOUS.to_string()]);
+    command
+}
+
+/// A first start makes keys and a database, in a debug build on a busy machine.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// It drains its connections first.
+const END_LIMIT: Duration = Duration::from_secs(10);
