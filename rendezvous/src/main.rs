@@ -1,2 +1,3 @@
-//! Placeholder.
+//! The program: parse, do, exit code.
+
 fn main() {}

@@ -1,0 +1,49 @@
+//! Makes an account for a person.
+
+use super::audit;
+use crate::app::App;
+use crate::domain::Actor;
+use crate::error::Error;
+use crate::store::{AdminUser, Tx};
+
+/// Makes an account; the password has been hashed by `auth::password`, which also has its rule. Setup links die.
+pub async fn create_admin(app: &App, actor: &Actor, name: &str, password_hash: String) -> Result<AdminUser, Error> {
+    let mut tx = app.store().begin().await?;
+    let user = insert_admin(app, &mut tx, actor, name, password_hash).await?;
+    tx.use_setup_tokens(app.now()).await?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+/// Adds the account to a transaction; the first one owns the server.
+pub(super) async fn insert_admin(
+    app: &App,
+    tx: &mut Tx,
+    actor: &Actor,
+    name: &str,
+    password_hash: String,
+) -> Result<AdminUser, Error> {
+    let name = name.trim();
+    let good = name.chars().all(|letter| letter.is_alphanumeric() || "-._@+".contains(letter));
+    if !good || name.is_empty() || name.len() > MAX_NAME {
+        return Err(Error::AdminNameInvalid);
+    }
+    if tx.admin_by_name(name).await?.is_some() {
+        return Err(Error::AdminNameTaken);
+    }
+    let role = if tx.admin_count().await? == 0 { "owner" } else { "admin" };
+    let user = AdminUser {
+        id: app.new_id(),
+        name: name.to_owned(),
+        password_hash,
+        role: role.to_owned(),
+        created_at: app.now(),
+        signed_in_at: None,
+    };
+    tx.insert_admin(&user).await?;
+    audit(app, tx, actor, "admin.create", &user.name, role).await?;
+    Ok(user)
+}
+
+/// An e-mail address fits; a page of text does not.
+const MAX_NAME: usize = 128;

@@ -1,0 +1,67 @@
+//! Makes an invite: the one word that enrols a device.
+
+use std::time::Duration;
+
+use sqlx::types::Uuid;
+use warren_proto::control::Invite;
+use warren_proto::keys::UnixTime;
+
+use super::{audit, secret_hash};
+use crate::app::App;
+use crate::domain::Actor;
+use crate::error::Error;
+use crate::public;
+use crate::store::StoredInvite;
+
+/// What kind of invite is wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InviteRequest {
+    /// For more than one device.
+    pub reusable: bool,
+    /// How long it works; `None` for a day, or for ever when reusable.
+    pub expires_after: Option<Duration>,
+    /// Given to the devices it enrols.
+    pub tags: Vec<String>,
+}
+
+/// An invite and what is known of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreatedInvite {
+    /// The word to paste; shown this once.
+    pub invite: Invite,
+    /// Names it in lists.
+    pub id: Uuid,
+    /// When it stops working, if ever.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// Makes an invite; only the hash of its secret is kept.
+pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> Result<CreatedInvite, Error> {
+    let now = app.now();
+    let secret: [u8; 16] = app.random();
+    let default = if request.reusable { None } else { Some(ONE_TIME_WORKS_FOR) };
+    let stored = StoredInvite {
+        id: app.new_id(),
+        hash: secret_hash(&secret),
+        reusable: request.reusable,
+        tags: request.tags,
+        created_by: actor.to_string(),
+        created_at: now,
+        expires_at: request.expires_after.or(default).map(|after| now.plus(after)),
+        used_count: 0,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let mut tx = app.store().begin().await?;
+    let network = tx.network().await?;
+    tx.insert_invite(&stored).await?;
+    audit(app, &mut tx, actor, "invite.create", stored.id, if stored.reusable { "reusable" } else { "one device" })
+        .await?;
+    tx.commit().await?;
+    let servers = vec![public::control_addr(app.config(), network.as_ref())];
+    let invite = Invite { servers, pin: app.server_key().pin(), secret };
+    Ok(CreatedInvite { invite, id: stored.id, expires_at: stored.expires_at })
+}
+
+/// Time to walk to the other device; a forgotten invite should not stay a way in.
+const ONE_TIME_WORKS_FOR: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,111 @@
+//! The composition root: the parts that every action needs, opened in the order they depend on each other.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use uuid::{Builder, Uuid};
+use warren_proto::certificate::NetworkSigner;
+use warren_proto::keys::{NetworkId, UnixTime};
+
+use crate::actions;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::Hub;
+use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
+use crate::store::{DatabaseUrl, NetworkRow, Store};
+
+/// The server's state. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    store: Store,
+    clock: Box<dyn Clock>,
+    rng: Mutex<ChaCha20Rng>,
+    data_dir: DataDir,
+    server_key: ServerKey,
+    signer: NetworkSigner,
+    network: NetworkRow,
+    hub: Hub,
+}
+
+impl App {
+    /// Opens data directory, keys, database and network, making whatever is not there yet.
+    pub async fn open(config: Config, clock: impl Clock + 'static, seed: [u8; 32]) -> Result<Self> {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let server_key = ServerKey::open(&data_dir)?;
+        let mut random = [0; 32];
+        rng.fill_bytes(&mut random);
+        let secret = open_network_secret(&data_dir, random)?;
+        if let DatabaseUrl::Sqlite(path) = &config.database_url {
+            create_private(path).with_context(|| format!("create the database {}", path.display()))?;
+        }
+        let store = Store::open(&config.database_url).await?;
+        let signer = NetworkSigner::new(&secret);
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
+        let network = actions::open_network(&store, &config, &signer, NetworkId::new(id), clock.now()).await?;
+        let hub = Hub::new(rng.next_u64());
+        let rng = Mutex::new(rng);
+        let clock = Box::new(clock);
+        Ok(Self(Arc::new(Inner { config, store, clock, rng, data_dir, server_key, signer, network, hub })))
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.0.data_dir
+    }
+
+    /// The control plane's key.
+    pub fn server_key(&self) -> &ServerKey {
+        &self.0.server_key
+    }
+
+    /// Signs certificates.
+    pub fn signer(&self) -> &NetworkSigner {
+        &self.0.signer
+    }
+
+    /// The mesh, as it was when the program started.
+    pub fn network(&self) -> &NetworkRow {
+        &self.0.network
+    }
+
+    /// Who is connected, and what they report.
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Wall-clock time.
+    pub fn now(&self) -> UnixTime {
+        self.0.clock.now()
+    }
+
+    /// Random bytes, good for keys and tokens.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.rng.lock().expect("nothing panics while it holds the generator").fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A fresh UUIDv7.
+    pub fn new_id(&self) -> Uuid {
+        // what does not fit in 48 bits of milliseconds is cut off by the format
+        let millis = u64::try_from(self.now().since_epoch().as_millis()).unwrap_or(u64::MAX);
+        Builder::from_unix_timestamp_millis(millis, &self.random()).into_uuid()
+    }
+}

@@ -1,0 +1,3 @@
+//! Who may do what: passwords, sessions, tokens.
+
+pub mod password;

@@ -1,0 +1,351 @@
+//! Settings, read once: flag beats environment beats file beats default; an unknown key is an error.
+//!
+//! Each setting is a flag, `WARREN_` and its name in upper snake case, and a key of `/etc/warren/rendezvous.toml`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use crate::store::DatabaseUrl;
+
+/// What may be set, all optional; the same struct for flags with environment and for the file.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Where the database and the keys live
+    #[arg(long, global = true, value_name = "DIR", env = "WARREN_DATA_DIR")]
+    #[serde(alias = "data_dir")]
+    pub data_dir: Option<PathBuf>,
+    /// Host name or address under which agents and browsers reach this server
+    #[arg(long, global = true, value_name = "HOST", env = "WARREN_PUBLIC_ADDR")]
+    #[serde(alias = "public_addr")]
+    pub public_addr: Option<String>,
+    /// Base of the dashboard's links, when it is not https://HOST[:PORT] of the web listener
+    #[arg(long, global = true, value_name = "URL", env = "WARREN_PUBLIC_URL")]
+    #[serde(alias = "public_url")]
+    pub public_url: Option<String>,
+    /// Dashboard and API (TCP) [default: 0.0.0.0:443]
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_WEB_LISTEN")]
+    #[serde(alias = "web_listen")]
+    pub web_listen: Option<SocketAddr>,
+    /// Control plane (UDP) [default: 0.0.0.0:443]
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_QUIC_LISTEN")]
+    #[serde(alias = "quic_listen")]
+    pub quic_listen: Option<SocketAddr>,
+    /// STUN (UDP), on this port and the next [default: 0.0.0.0:3478]
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_STUN_LISTEN")]
+    #[serde(alias = "stun_listen")]
+    pub stun_listen: Option<SocketAddr>,
+    /// Relay (UDP) [default: 0.0.0.0:3480]
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_RELAY_LISTEN")]
+    #[serde(alias = "relay_listen")]
+    pub relay_listen: Option<SocketAddr>,
+    /// Who ends TLS for the dashboard: a self-signed certificate of our own, files, or a proxy before us
+    #[arg(long, global = true, value_name = "MODE", env = "WARREN_TLS")]
+    pub tls: Option<TlsMode>,
+    /// Certificate chain (PEM) for --tls file
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_TLS_CERT")]
+    #[serde(alias = "tls_cert")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) for --tls file
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_TLS_KEY")]
+    #[serde(alias = "tls_key")]
+    pub tls_key: Option<PathBuf>,
+    /// sqlite:///PATH or postgres://USER:PASSWORD@HOST/NAME [default: SQLite in the data directory]
+    #[arg(long, global = true, value_name = "URL", env = "WARREN_DATABASE_URL", hide_env_values = true)]
+    #[serde(alias = "database_url")]
+    pub database_url: Option<String>,
+    /// A file that holds the database URL
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_DATABASE_URL_FILE")]
+    #[serde(alias = "database_url_file")]
+    pub database_url_file: Option<PathBuf>,
+    /// Overlay IPv4 prefix of a new mesh [default: 100.64.0.0/10]
+    #[arg(long, global = true, value_name = "PREFIX", env = "WARREN_OVERLAY_V4")]
+    #[serde(alias = "overlay_v4")]
+    pub overlay_v4: Option<Ipv4Net>,
+    /// Name of a new mesh [default: warren]
+    #[arg(long, global = true, value_name = "NAME", env = "WARREN_NETWORK_NAME")]
+    #[serde(alias = "network_name")]
+    pub network_name: Option<String>,
+}
+
+/// Who ends TLS for the dashboard. The control plane has its own key in every mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// A certificate from an ACME authority.
+    Auto,
+    /// Certificate and key from files.
+    File,
+    /// A self-signed certificate, kept in the data directory.
+    Internal,
+    /// Nobody here: plain HTTP behind a proxy.
+    Proxy,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the database and the keys live.
+    pub data_dir: PathBuf,
+    /// The host the world reaches us at, if said.
+    pub public_addr: Option<String>,
+    /// Base of the dashboard's links, if said.
+    pub public_url: Option<String>,
+    /// Dashboard and API, if said; see [`Config::web_listen`].
+    pub web_listen: Option<SocketAddr>,
+    /// Control plane, if said; see [`Config::quic_listen`].
+    pub quic_listen: Option<SocketAddr>,
+    /// STUN; the second socket is on the next port.
+    pub stun_listen: SocketAddr,
+    /// Relay.
+    pub relay_listen: SocketAddr,
+    /// Who ends TLS for the dashboard.
+    pub tls: TlsMode,
+    /// Certificate chain and key, for `TlsMode::File`.
+    pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// Where the database is.
+    pub database_url: DatabaseUrl,
+    /// Overlay IPv4 prefix of a new mesh.
+    pub overlay_v4: Ipv4Net,
+    /// Name of a new mesh.
+    pub network_name: String,
+}
+
+impl Settings {
+    /// Reads a settings file; one that is not there is empty unless it was asked for by name.
+    pub fn from_file(path: Option<&Path>) -> Result<Self> {
+        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        match std::fs::read_to_string(file) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("read settings from {}", file.display())),
+            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("read settings from {}", file.display())),
+        }
+    }
+
+    /// These settings where they say something, `weaker` where they do not.
+    pub fn over(self, weaker: Self) -> Self {
+        // a URL and a file with the URL are one setting: the stronger source must hide both of the weaker one
+        let (database_url, database_url_file) = if self.database_url.is_some() || self.database_url_file.is_some() {
+            (self.database_url, self.database_url_file)
+        } else {
+            (weaker.database_url, weaker.database_url_file)
+        };
+        Self {
+            data_dir: self.data_dir.or(weaker.data_dir),
+            public_addr: self.public_addr.or(weaker.public_addr),
+            public_url: self.public_url.or(weaker.public_url),
+            web_listen: self.web_listen.or(weaker.web_listen),
+            quic_listen: self.quic_listen.or(weaker.quic_listen),
+            stun_listen: self.stun_listen.or(weaker.stun_listen),
+            relay_listen: self.relay_listen.or(weaker.relay_listen),
+            tls: self.tls.or(weaker.tls),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
+            database_url,
+            database_url_file,
+            overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
+            network_name: self.network_name.or(weaker.network_name),
+        }
+    }
+
+    /// Fills in the defaults and checks what belongs together.
+    pub fn resolve(self) -> Result<Config> {
+        let data_dir = self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+        let database_url = match (self.database_url.filter(|url| !url.is_empty()), self.database_url_file) {
+            (Some(_), Some(_)) => bail!("--database-url and --database-url-file say the same thing twice; keep one"),
+            (Some(url), None) => url.parse()?,
+            (None, Some(file)) => std::fs::read_to_string(&file)
+                .with_context(|| format!("read the database URL from {}", file.display()))?
+                .trim()
+                .parse()?,
+            (None, None) => DatabaseUrl::Sqlite(data_dir.join("warren.db")),
+        };
+        Ok(Config {
+            public_addr: self.public_addr.filter(|host| !host.is_empty()).map(public_host).transpose()?,
+            public_url: self.public_url.filter(|url| !url.is_empty()).map(public_url).transpose()?,
+            web_listen: self.web_listen,
+            quic_listen: self.quic_listen,
+            stun_listen: self.stun_listen.unwrap_or_else(|| any(STUN_PORT)),
+            relay_listen: self.relay_listen.unwrap_or_else(|| any(RELAY_PORT)),
+            tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
+            tls: self.tls.unwrap_or(TlsMode::Internal),
+            database_url,
+            overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
+            network_name: self.network_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "warren".to_owned()),
+            data_dir,
+        })
+    }
+}
+
+impl Config {
+    /// Where the dashboard listens.
+    pub fn web_listen(&self) -> SocketAddr {
+        self.web_listen.unwrap_or_else(|| any(HTTPS_PORT))
+    }
+
+    /// Where the control plane listens.
+    pub fn quic_listen(&self) -> SocketAddr {
+        self.quic_listen.unwrap_or_else(|| any(HTTPS_PORT))
+    }
+}
+
+impl fmt::Display for Config {
+    /// As `check-config` prints it: a settings file, without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "data-dir = {:?}", self.data_dir)?;
+        if let Some(host) = &self.public_addr {
+            writeln!(f, "public-addr = {host:?}")?;
+        }
+        if let Some(url) = &self.public_url {
+            writeln!(f, "public-url = {url:?}")?;
+        }
+        writeln!(f, "web-listen = \"{}\"", self.web_listen())?;
+        writeln!(f, "quic-listen = \"{}\"", self.quic_listen())?;
+        writeln!(f, "stun-listen = \"{}\"", self.stun_listen)?;
+        writeln!(f, "relay-listen = \"{}\"", self.relay_listen)?;
+        writeln!(f, "tls = \"{}\"", self.tls.name())?;
+        if let Some((certificate, key)) = &self.tls_files {
+            writeln!(f, "tls-cert = {certificate:?}\ntls-key = {key:?}")?;
+        }
+        writeln!(f, "# database: {}", self.database_url)?;
+        writeln!(f, "overlay-v4 = \"{}\"", self.overlay_v4)?;
+        writeln!(f, "network-name = {:?}", self.network_name)
+    }
+}
+
+impl TlsMode {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::File => "file",
+            Self::Internal => "internal",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+fn public_host(text: String) -> Result<String> {
+    let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
+    let name = host.split('.').all(|label| !label.is_empty() && label.len() <= 63)
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if host.parse::<IpAddr>().is_err() && !(name && host.len() <= 253) {
+        bail!("--public-addr is a host name or an address without a port, not {text:?}");
+    }
+    Ok(host.to_owned())
+}
+
+fn public_url(text: String) -> Result<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.trim_end_matches('/').contains(['/', '#', '?', ' '])) {
+        bail!("--public-url is https://HOST or https://HOST:PORT, not {text:?}");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn tls_files(
+    mode: Option<TlsMode>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (mode, certificate, key) {
+        (Some(TlsMode::Auto), _, _) => {
+            bail!("--tls auto is not available in this version; use internal, file, or proxy behind a web server")
+        }
+        (Some(TlsMode::File), Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (Some(TlsMode::File), _, _) => bail!("--tls file needs --tls-cert and --tls-key"),
+        (_, None, None) => Ok(None),
+        _ => bail!("--tls-cert and --tls-key are for --tls file"),
+    }
+}
+
+fn overlay(prefix: Ipv4Net) -> Result<Ipv4Net> {
+    if !(4..=29).contains(&prefix.prefix_len()) {
+        bail!("--overlay-v4 has a prefix length of 4 to 29, not {prefix}");
+    }
+    Ok(prefix.trunc())
+}
+
+fn any(port: u16) -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, port).into()
+}
+
+const DEFAULT_FILE: &str = "/etc/warren/rendezvous.toml";
+const DEFAULT_DATA_DIR: &str = "/var/lib/warren-rendezvous";
+/// Shared address space (RFC 6598): used inside carriers, so seldom by a home or office network.
+const DEFAULT_OVERLAY: &str = "100.64.0.0/10";
+const HTTPS_PORT: u16 = 443;
+/// Registered for STUN (RFC 8489 section 18.6).
+const STUN_PORT: u16 = 3478;
+/// The first port after STUN's two.
+const RELAY_PORT: u16 = 3480;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = Settings::default().resolve().unwrap();
+
+        assert_eq!(config.data_dir, Path::new("/var/lib/warren-rendezvous"));
+        assert_eq!(config.web_listen(), "0.0.0.0:443".parse().unwrap());
+        assert_eq!(config.quic_listen(), "0.0.0.0:443".parse().unwrap());
+        assert_eq!(config.stun_listen, "0.0.0.0:3478".parse().unwrap());
+        assert_eq!(config.relay_listen, "0.0.0.0:3480".parse().unwrap());
+        assert_eq!(config.tls, TlsMode::Internal);
+        assert_eq!(config.database_url, DatabaseUrl::Sqlite("/var/lib/warren-rendezvous/warren.db".into()));
+    }
+
+    #[test]
+    fn a_stronger_source_wins_setting_by_setting() {
+        let strong = file("tls = \"proxy\"\ndata-dir = \"/a\"");
+        let weak = file("data_dir = \"/b\"\nrelay-listen = \"127.0.0.1:9\"\ndatabase-url = \"sqlite:///c\"");
+
+        let config = strong.over(weak).resolve().unwrap();
+
+        assert_eq!(config.data_dir, Path::new("/a"));
+        assert_eq!(config.tls, TlsMode::Proxy);
+        assert_eq!(config.relay_listen.port(), 9);
+        assert_eq!(config.database_url, DatabaseUrl::Sqlite("/c".into()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        assert!(toml::from_str::<Settings>("data-dri = \"/a\"").is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("tls = \"auto\"", "not available"),
+            ("tls = \"file\"", "--tls-cert"),
+            ("tls-cert = \"/x\"", "for --tls file"),
+            ("public-addr = \"https://a\"", "--public-addr"),
+            ("public-addr = \"a:443\"", "--public-addr"),
+            ("public-url = \"vpn.example.org\"", "--public-url"),
+            ("overlay-v4 = \"10.0.0.0/31\"", "--overlay-v4"),
+            ("database-url = \"mysql://x\"", "database URL"),
+        ] {
+            let error = file(text).resolve().unwrap_err().to_string();
+
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_database_password_is_never_printed() {
+        let config = file("database-url = \"postgres://u:sesame@db/warren\"").resolve().unwrap();
+
+        assert!(!format!("{config} {config:?}").contains("sesame"));
+    }
+}

@@ -1,0 +1,5 @@
+//! The control plane: agents' connections, and what they are told.
+
+mod hub;
+
+pub use hub::{Hub, LiveEvent};

@@ -1,0 +1,11 @@
+//! Pure types and rules: what a device name is, which address is free, whether an invite still works. No async, no SQL.
+
+mod actor;
+mod address_pool;
+mod device;
+mod invite;
+
+pub use actor::Actor;
+pub use address_pool::{AddressPool, ula_prefix, v6_address};
+pub use device::{Device, DeviceName, DeviceState};
+pub use invite::{InviteProblem, check_invite};

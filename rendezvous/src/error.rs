@@ -1,0 +1,49 @@
+//! What an action answers when it does not do what it was asked. How it looks over HTTP or QUIC is `web`'s and
+//! `control`'s business.
+
+/// Why an action was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not an account name.
+    #[error("an account name has letters, digits and any of - . _ @ +, at most 128 bytes")]
+    AdminNameInvalid,
+    /// An account of that name exists.
+    #[error("there is an account of that name already")]
+    AdminNameTaken,
+    /// The overlay prefix is full.
+    #[error("every overlay address is in use; configure a larger --overlay-v4")]
+    AddressPoolExhausted,
+    /// The device left or was revoked.
+    #[error("this device was revoked")]
+    DeviceRevoked,
+    /// No such device.
+    #[error("there is no such device")]
+    DeviceUnknown,
+    /// Our fault or the host's; shown to nobody but the log.
+    #[error("internal error")]
+    Internal(#[from] anyhow::Error),
+    /// The invite's time is over or it was withdrawn.
+    #[error("this invite has expired; ask for a new one")]
+    InviteExpired,
+    /// No such invite.
+    #[error("this server does not know this invite")]
+    InviteUnknown,
+    /// The one-time invite has been used.
+    #[error("this invite was for one device and has been used; ask for a new one")]
+    InviteUsed,
+    /// Not a device name.
+    #[error("a device name has 1 to 63 letters a-z, digits and inner hyphens")]
+    NameInvalid,
+    /// Another device has the name.
+    #[error("another device has that name")]
+    NameTaken,
+    /// The password breaks the rule.
+    #[error("{0}")]
+    PasswordRefused(&'static str),
+    /// The setup link was used, has expired or never was one.
+    #[error("this setup link does not work (any more); make a new one with `warren-rendezvous setup-link`")]
+    SetupTokenInvalid,
+    /// The database does not answer.
+    #[error("the database does not answer; try again later")]
+    Store(#[from] sqlx::Error),
+}

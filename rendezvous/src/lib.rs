@@ -1,0 +1,20 @@
+//! Warren's rendezvous: where devices enrol, find each other and fall back to a relay, with a dashboard to run it by.
+//!
+//! A library so that the tests can build the parts; the program is `main.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod actions;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod coordinator;
+pub mod domain;
+pub mod error;
+pub mod keys;
+pub mod public;
+pub mod router;
+pub mod store;
+pub mod web;

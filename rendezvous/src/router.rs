@@ -1,0 +1,26 @@
+//! The URL table. Handlers live in `web` and here only for the two that say whether the server is well.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use crate::app::App;
+use crate::web;
+
+/// Everything the web listener serves.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(app.clone())
+        .merge(web::router(app))
+}
+
+/// `GET /readyz`: whether the database answers; the listeners are open before this one is.
+async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
+    match app.store().ping().await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}

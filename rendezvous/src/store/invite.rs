@@ -1,0 +1,121 @@
+//! Invites, by the SHA-256 of their secret.
+
+use sqlx::types::Uuid;
+use warren_proto::keys::UnixTime;
+
+use super::value::{millis, parsed, tags, tags_text, time, unsigned};
+use super::{Result, Store, Tx, on_reader, on_tx, statements};
+
+/// An invite as stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredInvite {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// Whether it enrols more than one device.
+    pub reusable: bool,
+    /// Given to the devices it enrols.
+    pub tags: Vec<String>,
+    /// The actor that made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it stops working, if ever.
+    pub expires_at: Option<UnixTime>,
+    /// How many devices it has enrolled.
+    pub used_count: u64,
+    /// When it was last used.
+    pub last_used_at: Option<UnixTime>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<UnixTime>,
+}
+
+statements! {
+    BY_HASH = "SELECT id, hash, reusable, tags, created_by, created_at, expires_at, used_count, last_used_at, revoked_at \
+               FROM invite WHERE hash = $1";
+    LIST = "SELECT id, hash, reusable, tags, created_by, created_at, expires_at, used_count, last_used_at, revoked_at \
+            FROM invite ORDER BY id DESC LIMIT $1";
+    INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    USE_ONCE = "UPDATE invite SET used_count = used_count + 1, last_used_at = $2 WHERE id = $1";
+    REVOKE = "UPDATE invite SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    hash: Vec<u8>,
+    reusable: bool,
+    tags: String,
+    created_by: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    used_count: i64,
+    last_used_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl Row {
+    fn read(self) -> Result<StoredInvite> {
+        Ok(StoredInvite {
+            id: self.id,
+            hash: parsed(self.hash.try_into().ok(), "hash")?,
+            reusable: self.reusable,
+            tags: tags(&self.tags)?,
+            created_by: self.created_by,
+            created_at: time(self.created_at),
+            expires_at: self.expires_at.map(time),
+            used_count: unsigned(self.used_count),
+            last_used_at: self.last_used_at.map(time),
+            revoked_at: self.revoked_at.map(time),
+        })
+    }
+}
+
+impl Store {
+    /// The invite whose secret hashes to this.
+    pub async fn invite_by_hash(&self, hash: &[u8; 32]) -> Result<Option<StoredInvite>> {
+        let row: Option<Row> =
+            on_reader!(self, db => sqlx::query_as(BY_HASH).bind(hash.as_slice()).fetch_optional(db).await?);
+        row.map(Row::read).transpose()
+    }
+
+    /// The newest `limit` invites, newest first.
+    pub async fn invites(&self, limit: u32) -> Result<Vec<StoredInvite>> {
+        let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(db).await?);
+        rows.into_iter().map(Row::read).collect()
+    }
+}
+
+impl Tx {
+    /// The invite whose secret hashes to this.
+    pub async fn invite_by_hash(&mut self, hash: &[u8; 32]) -> Result<Option<StoredInvite>> {
+        let row: Option<Row> =
+            on_tx!(self, db => sqlx::query_as(BY_HASH).bind(hash.as_slice()).fetch_optional(db).await?);
+        row.map(Row::read).transpose()
+    }
+
+    /// Adds an invite; counters start at nothing.
+    pub async fn insert_invite(&mut self, invite: &StoredInvite) -> Result<()> {
+        on_tx!(self, db => sqlx::query(INSERT)
+            .bind(invite.id)
+            .bind(invite.hash.as_slice())
+            .bind(invite.reusable)
+            .bind(tags_text(&invite.tags))
+            .bind(&invite.created_by)
+            .bind(millis(invite.created_at))
+            .bind(invite.expires_at.map(millis))
+            .execute(db).await.map(drop))
+    }
+
+    /// Counts one more device enrolled.
+    pub async fn count_invite_use(&mut self, id: Uuid, now: UnixTime) -> Result<()> {
+        on_tx!(self, db => sqlx::query(USE_ONCE).bind(id).bind(millis(now)).execute(db).await.map(drop))
+    }
+
+    /// Withdraws an invite; false when there was none to withdraw.
+    pub async fn revoke_invite(&mut self, id: Uuid, now: UnixTime) -> Result<bool> {
+        on_tx!(self, db => Ok(sqlx::query(REVOKE).bind(id).bind(millis(now)).execute(db).await?.rows_affected() > 0))
+    }
+}

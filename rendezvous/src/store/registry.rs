@@ -1,0 +1,20 @@
+//! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
+
+use super::{address, admin_user, audit, change, device, invite, network, session, setup_token};
+
+/// Asks nothing; answers whether anybody answers.
+pub(super) const PING: &str = "SELECT 1";
+
+/// All statements, grouped by the module that runs them.
+pub const STATEMENTS: &[&[(&str, &str)]] = &[
+    address::STATEMENTS,
+    admin_user::STATEMENTS,
+    audit::STATEMENTS,
+    change::STATEMENTS,
+    device::STATEMENTS,
+    invite::STATEMENTS,
+    network::STATEMENTS,
+    session::STATEMENTS,
+    setup_token::STATEMENTS,
+    &[("ping", PING)],
+];
