@@ -1,0 +1,153 @@
+//! The command line, as clap types. What a command does is left to `commands`, defaults from the environment to
+//! `config`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use warren_proto::crypto::Suite;
+
+/// Connects this device to the other devices of its mesh, directly.
+#[derive(Parser, Debug)]
+#[command(name = "warren", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The daemon's socket [env: WARREN_SOCKET] [default: /run/warren/warren.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the daemon, in the foreground
+    Daemon(DaemonArgs),
+    /// Enrol this device if it needs to be, and connect it
+    Up(UpArgs),
+    /// Disconnect this device until the next `warren up`
+    Down,
+    /// Leave the mesh: the server forgets this device, and this device its keys
+    Logout,
+    /// Show this device, its server and its peers
+    Status(JsonArgs),
+    /// Measure this network: UDP, NAT, distance to the server
+    Netcheck(JsonArgs),
+    /// Ask a peer's daemon for an answer, and show the path it takes
+    Ping(PingArgs),
+    /// Explain the path to a peer: what is used, what was tried, what would make it better
+    Path(PathArgs),
+}
+
+/// `warren daemon`.
+#[derive(Args, Debug)]
+pub struct DaemonArgs {
+    /// Where identity and state are kept [default: /var/lib/warren]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Name of the network interface to make
+    #[arg(long, value_name = "NAME", default_value = "warren0", value_parser = interface_name)]
+    pub tun: String,
+    /// UDP port to use; without it, one is chosen at random once and kept
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Append the keys of every security association to this file, for Wireshark (whoever reads it can read the traffic)
+    #[arg(long, value_name = "FILE")]
+    pub sa_keylog: Option<PathBuf>,
+    /// How packets are sealed: aes256gcm-iiv, aes256gcm or chacha20poly1305-iiv
+    #[arg(long, value_name = "NAME", default_value_t = Suite::default())]
+    pub suite: Suite,
+}
+
+/// `warren up`.
+#[derive(Args, Debug)]
+pub struct UpArgs {
+    /// The invite from the dashboard; needed the first time only
+    #[arg(value_name = "INVITE", conflicts_with = "key")]
+    pub invite: Option<String>,
+    /// Where the invite is: itself, file:PATH, env:NAME, or - for standard input
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Name of this device in the mesh [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// `--json`.
+#[derive(Args, Debug)]
+pub struct JsonArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `warren ping`.
+#[derive(Args, Debug)]
+pub struct PingArgs {
+    /// Name, overlay address or id
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// How many times [default: 4, or until direct]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    /// Go on until an answer comes over a direct path
+    #[arg(long)]
+    pub until_direct: bool,
+    /// Give up after this long in all [default with --until-direct: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Print one JSON object for each answer
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `warren path`.
+#[derive(Args, Debug)]
+pub struct PathArgs {
+    /// Name, overlay address or id
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the kernel accepts as an interface's name (`dev_valid_name`).
+fn interface_name(name: &str) -> Result<String, &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
+    match name.len() {
+        1..=15 if name.bytes().all(allowed) && name != "." && name != ".." => Ok(name.to_owned()),
+        _ => Err("an interface name has 1 to 15 printable characters, without / and :"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_socket_may_stand_before_or_after_the_command() {
+        for line in [["warren", "--socket", "/x", "status"], ["warren", "status", "--socket", "/x"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().socket, Some(PathBuf::from("/x")));
+        }
+    }
+
+    #[test]
+    fn names_the_kernel_would_refuse_are_refused_here() {
+        for bad in ["", "a/b", "a b", "averyverylongname", ".."] {
+            assert!(interface_name(bad).is_err(), "{bad}");
+        }
+        assert_eq!(interface_name("warren0").as_deref(), Ok("warren0"));
+    }
+}

@@ -1,0 +1,17 @@
+//! `warren path PEER`: which path, why this one, what would make it better.
+
+use std::path::Path;
+
+use crate::cli::PathArgs;
+use crate::exit::Failure;
+use crate::ipc::{Client, Reply, Request};
+use crate::output::{self, Colour};
+
+pub(super) async fn run(socket: &Path, args: &PathArgs) -> Result<(), Failure> {
+    let request = Request::Path { peer: args.peer.clone() };
+    match Client::connect(socket).await?.ask(&request).await? {
+        Reply::Path(report) if args.json => super::print_json(&report),
+        Reply::Path(report) => super::print(&output::path(&report, Colour::of_stdout())),
+        other => Err(super::odd(other)),
+    }
+}

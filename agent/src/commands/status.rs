@@ -1,0 +1,16 @@
+//! `warren status`: this device, its server, its peers.
+
+use std::path::Path;
+
+use crate::cli::JsonArgs;
+use crate::exit::Failure;
+use crate::ipc::{Client, Reply, Request};
+use crate::output::{self, Colour};
+
+pub(super) async fn run(socket: &Path, args: &JsonArgs) -> Result<(), Failure> {
+    match Client::connect(socket).await?.ask(&Request::Status).await? {
+        Reply::Status(status) if args.json => super::print_json(&status),
+        Reply::Status(status) => super::print(&output::status(&status, Colour::of_stdout())),
+        other => Err(super::odd(other)),
+    }
+}

@@ -1,0 +1,104 @@
+//! What the environment and the flags say, as plain values; the only reader of environment variables.
+//!
+//! Flag beats environment beats default. What the daemon remembers from run to run is in `state`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use warren_proto::config::Config as NodeConfig;
+use warren_proto::crypto::Suite;
+
+use crate::cli::DaemonArgs;
+use crate::exit::{Exit, Failure};
+
+/// Everything a daemon is told at start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Holds the identity and what is remembered.
+    pub state_dir: PathBuf,
+    /// Where commands reach the daemon.
+    pub socket: PathBuf,
+    /// Name of the TUN interface.
+    pub tun: String,
+    /// UDP port asked for by flag; `None` keeps the remembered one.
+    pub port: Option<u16>,
+    /// Where the keys of security associations are written, for Wireshark.
+    pub sa_keylog: Option<PathBuf>,
+    /// What the protocol core is told.
+    pub node: NodeConfig,
+}
+
+impl Config {
+    /// Puts flags, environment and defaults together.
+    pub fn load(args: DaemonArgs, socket: Option<PathBuf>) -> Result<Self, Failure> {
+        Ok(Self {
+            state_dir: args.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            socket: socket_path(socket),
+            tun: args.tun,
+            port: args.port,
+            sa_keylog: args.sa_keylog,
+            node: node_config(args.suite, variable("WARREN_REKEY_SECONDS"))?,
+        })
+    }
+}
+
+/// The daemon's socket: the flag, else WARREN_SOCKET, else the default.
+pub fn socket_path(flag: Option<PathBuf>) -> PathBuf {
+    flag.or_else(|| variable("WARREN_SOCKET").map(PathBuf::from)).unwrap_or_else(|| DEFAULT_SOCKET.into())
+}
+
+/// The log filter: WARREN_LOG in the syntax of tracing's `EnvFilter`.
+pub fn log_filter() -> Option<String> {
+    variable("WARREN_LOG")
+}
+
+/// Whether the user asked for no colour (<https://no-color.org>).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some()
+}
+
+/// A variable's value; an empty one counts as not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn node_config(suite: Suite, rekey_seconds: Option<String>) -> Result<NodeConfig, Failure> {
+    let config = NodeConfig { suite, ..NodeConfig::default() };
+    let Some(text) = rekey_seconds else { return Ok(config) };
+    let seconds: u64 = text.parse().ok().filter(|seconds| (1..=LONGEST_REKEY).contains(seconds)).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("WARREN_REKEY_SECONDS is \"{text}\", not a number of seconds from 1 to 120"))
+    })?;
+    let rekey_after = Duration::from_secs(seconds);
+    // The gap between rekey and reject stays that of the defaults: a handshake needs as long as ever.
+    let reject_after = rekey_after + (config.reject_after - config.rekey_after);
+    Ok(NodeConfig { rekey_after, reject_after, ..config })
+}
+
+const DEFAULT_STATE_DIR: &str = "/var/lib/warren";
+const DEFAULT_SOCKET: &str = "/run/warren/warren.sock";
+/// The default's own value: the variable may shorten a key's life, never lengthen it.
+const LONGEST_REKEY: u64 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_rekey_keeps_the_gap_to_the_hard_stop() {
+        let config = node_config(Suite::default(), Some("5".to_owned())).unwrap();
+
+        assert_eq!((config.rekey_after, config.reject_after), (Duration::from_secs(5), Duration::from_secs(65)));
+    }
+
+    #[test]
+    fn a_rekey_interval_that_is_no_interval_is_a_usage_error() {
+        for bad in ["0", "121", "-1", "soon", "1.5"] {
+            assert_eq!(node_config(Suite::default(), Some(bad.to_owned())).unwrap_err().exit, Exit::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_socket_flag_beats_everything() {
+        assert_eq!(socket_path(Some("/tmp/x.sock".into())), PathBuf::from("/tmp/x.sock"));
+    }
+}

@@ -1,0 +1,14 @@
+//! The agent: the daemon that carries a device's packets and the commands that talk to it.
+//!
+//! `cli` parses, `commands` talk to a running daemon over `ipc`, `daemon` puts the parts of one together. What the
+//! protocol decides is left to `warren_proto`; where packets go through is left to `data_plane`.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod identity;
+pub mod ipc;
+pub mod output;
+pub mod report;
+pub mod state;

@@ -1,0 +1,252 @@
+//! Reports as people read them: aligned columns, sizes and durations in words, colour only on a terminal.
+//!
+//! What is said is decided in `report`; nothing here is for programs.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use crate::config;
+use crate::report::{Attempt, Netcheck, Path, PathKind, PathReport, Peer, Pong, State, Status};
+
+/// Whether to paint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colour {
+    /// Escape codes are welcome.
+    Ansi,
+    /// A file, a pipe, or NO_COLOR.
+    None,
+}
+
+impl Colour {
+    /// What standard output takes.
+    pub fn of_stdout() -> Self {
+        if std::io::stdout().is_terminal() && !config::no_color() { Self::Ansi } else { Self::None }
+    }
+
+    fn paint(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Ansi => format!("\x1b[{}m{text}\x1b[0m", style as u8),
+            Self::None => text.to_owned(),
+        }
+    }
+}
+
+/// `warren status`.
+pub fn status(status: &Status, colour: Colour) -> String {
+    let mut text = headline(status, colour);
+    if let Some(problem) = &status.problem {
+        let _ = writeln!(text, "{}", colour.paint(Style::Red, &problem.text));
+    }
+    if status.peers.is_empty() {
+        if status.device.is_some() {
+            text.push_str("\nNo other device is in this mesh. Add one in the dashboard.\n");
+        }
+        return text;
+    }
+    let mut rows = vec![["NAME", "ADDRESS", "ONLINE", "PATH", "RTT", "RECEIVED", "SENT"].map(str::to_owned).to_vec()];
+    rows.extend(status.peers.iter().map(peer_row));
+    text.push('\n');
+    text.push_str(&table(&rows, colour));
+    text
+}
+
+/// `warren up`, when it worked.
+pub fn up(status: &Status) -> String {
+    match &status.device {
+        Some(device) => format!("{} is up: {}, {}\n", device.name, device.addresses[0], device.addresses[1]),
+        None => String::new(),
+    }
+}
+
+/// One answer of `warren ping`.
+pub fn pong(peer: &str, pong: &Pong) -> String {
+    format!("answer {} from {peer} in {} ms, {}", pong.seq, pong.rtt_ms, path_words(&pong.path))
+}
+
+/// `warren path`.
+pub fn path(report: &PathReport, colour: Colour) -> String {
+    let mut text = format!("{}: {}\n", report.peer, path_words(&report.path));
+    if let Some(rtt) = report.path.rtt_ms {
+        let _ = writeln!(text, "  round trip {rtt} ms");
+    }
+    if let Some(mtu) = report.path.mtu {
+        let _ = writeln!(text, "  largest packet {mtu} bytes");
+    }
+    let _ = writeln!(text, "\nWhy ({}): {}", report.reason.code, report.reason.text);
+    if let Some(remedy) = &report.reason.remedy {
+        let _ = writeln!(text, "What would help: {remedy}");
+    }
+    if !report.attempts.is_empty() {
+        let mut rows = vec![["AT", "TECHNIQUE", "FROM", "TO", "RESULT"].map(str::to_owned).to_vec()];
+        rows.extend(report.attempts.iter().map(attempt_row));
+        text.push('\n');
+        text.push_str(&table(&rows, colour));
+    }
+    text
+}
+
+/// `warren netcheck`.
+pub fn netcheck(report: &Netcheck) -> String {
+    let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let observed: Vec<String> = report.observed.iter().map(ToString::to_string).collect();
+    let mut rows = vec![
+        vec!["UDP".to_owned(), yes_no(report.udp)],
+        vec!["IPv4".to_owned(), yes_no(report.ipv4)],
+        vec!["IPv6".to_owned(), yes_no(report.ipv6)],
+        vec!["seen from outside as".to_owned(), or_dash(observed.join(", "))],
+        vec!["NAT mapping".to_owned(), mapping_words(&report.mapping).to_owned()],
+        vec!["NAT keeps the port".to_owned(), yes_no(report.preserves_port)],
+    ];
+    rows.extend(report.rendezvous.iter().map(|server| {
+        let distance = server.rtt_ms.map_or_else(|| "no answer".to_owned(), |rtt| format!("{rtt} ms"));
+        vec![format!("server {}", server.addr), distance]
+    }));
+    table(&rows, Colour::None)
+}
+
+/// A path in a few words.
+pub fn path_words(path: &Path) -> String {
+    let remote = path.remote.map(|remote| remote.to_string()).unwrap_or_default();
+    let via = path.via.as_deref().unwrap_or("");
+    match path.kind {
+        PathKind::Direct => format!("direct {via} {remote}"),
+        PathKind::Relay => format!("relayed {via} {remote}"),
+        PathKind::None => "no path".to_owned(),
+    }
+}
+
+fn headline(status: &Status, colour: Colour) -> String {
+    let server = status.rendezvous.url.as_deref().unwrap_or("its server");
+    let standing = match status.state {
+        State::NeedsEnrolment => {
+            return "This device is not enrolled in any mesh. Get an invite from the dashboard (\"Add device\") and run \
+                    `warren up INVITE`.\n"
+                .to_owned();
+        }
+        State::Stopped => "stopped (`warren up` connects it)".to_owned(),
+        State::Connecting => format!("{} to {server}", colour.paint(Style::Yellow, "connecting")),
+        State::Connected => {
+            let rtt = status.rendezvous.rtt_ms.map(|rtt| format!(" ({rtt} ms)")).unwrap_or_default();
+            format!("{} to {server}{rtt}", colour.paint(Style::Green, "connected"))
+        }
+    };
+    match &status.device {
+        Some(device) => {
+            let name = colour.paint(Style::Bold, &device.name);
+            format!("{name}  {}  {}  {standing}\n", device.addresses[0], device.addresses[1])
+        }
+        None => format!("{standing}\n"),
+    }
+}
+
+fn peer_row(peer: &Peer) -> Vec<String> {
+    vec![
+        peer.name.clone(),
+        peer.addresses[0].to_string(),
+        if peer.online { "yes" } else { "no" }.to_owned(),
+        path_words(&peer.path),
+        peer.path.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt} ms")),
+        bytes(peer.rx_bytes),
+        bytes(peer.tx_bytes),
+    ]
+}
+
+fn attempt_row(attempt: &Attempt) -> Vec<String> {
+    let address = |addr: Option<std::net::SocketAddr>| or_dash(addr.map(|addr| addr.to_string()).unwrap_or_default());
+    vec![
+        attempt.at.clone(),
+        attempt.technique.clone(),
+        address(attempt.local),
+        address(attempt.remote),
+        attempt.result.clone(),
+    ]
+}
+
+fn mapping_words(mapping: &str) -> &str {
+    match mapping {
+        "none" => "no NAT",
+        "endpoint-independent" => "the same for every destination (good for direct paths)",
+        "endpoint-dependent" => "another for every destination (direct paths are harder)",
+        other => other,
+    }
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// Sizes in units of 1024, as people know them from other tools.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut tenths = u128::from(count) * 10;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < units.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{count} B"),
+        _ => format!("{}.{} {}", tenths / 10, tenths % 10, units[unit]),
+    }
+}
+
+/// A duration rounded for reading.
+pub fn duration(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+        .to_string()
+}
+
+/// Left-aligned columns two spaces apart; the first row is the header when painting.
+fn table(rows: &[Vec<String>], colour: Colour) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        let line = cells.join("  ");
+        let line = line.trim_end();
+        text.push_str(&if index == 0 { colour.paint(Style::Bold, line) } else { line.to_owned() });
+        text.push('\n');
+    }
+    text
+}
+
+/// SGR parameters of ECMA-48.
+#[derive(Clone, Copy)]
+enum Style {
+    Bold = 1,
+    Green = 32,
+    Red = 31,
+    Yellow = 33,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["NAME".to_owned(), "PATH".to_owned()], vec!["desktop".to_owned(), "direct".to_owned()]];
+
+        assert_eq!(table(&rows, Colour::None), "NAME     PATH\ndesktop  direct\n");
+    }
+
+    #[test]
+    fn a_pipe_gets_no_escape_codes() {
+        let rows = [vec!["NAME".to_owned()]];
+
+        assert!(!table(&rows, Colour::None).contains('\x1b'));
+        assert!(table(&rows, Colour::Ansi).starts_with("\x1b[1mNAME"));
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+    }
+}
