@@ -65,9 +65,8 @@ impl Failure {
 
     /// The failure of commands that need a device in a mesh.
     pub fn not_enrolled() -> Self {
-        Self::new(Exit::NotEnrolled, "this device is not enrolled in any mesh").remedy(
-            "Get an invite from the dashboard (\"Add device\") and run `warren up INVITE`.",
-        )
+        Self::new(Exit::NotEnrolled, "this device is not enrolled in any mesh")
+            .remedy("Get an invite from the dashboard (\"Add device\") and run `warren up INVITE`.")
     }
 }
 

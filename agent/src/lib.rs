@@ -6,9 +6,12 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod exit;
+pub mod gather;
 pub mod identity;
 pub mod ipc;
 pub mod output;
 pub mod report;
 pub mod state;
+pub mod stun;

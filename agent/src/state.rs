@@ -181,11 +181,11 @@ fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
     let failure = |exit| Failure::new(exit, format!("cannot use the state directory {}: {error}", path.display()));
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => failure(Exit::NoPermission)
-            .remedy("Run the daemon as root, or choose a directory you own with --state-dir."),
-        _ => failure(Exit::Failure).remedy("Choose another directory with --state-dir."),
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return failure(Exit::NoPermission)
+            .remedy("Run the daemon as root, or choose a directory you own with --state-dir.");
     }
+    failure(Exit::Failure).remedy("Choose another directory with --state-dir.")
 }
 
 fn in_use(path: &Path) -> Failure {

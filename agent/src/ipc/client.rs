@@ -54,12 +54,13 @@ impl Client {
 }
 
 fn unreachable(path: &Path, error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => super::server::not_allowed(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Failure::new(Exit::DaemonNotRunning, format!("no daemon listens on {}", path.display()))
-                .remedy("Start it with `sudo warren daemon`, or name its socket with --socket.")
-        }
-        _ => Failure::new(Exit::Failure, format!("cannot reach the daemon on {}: {error}", path.display())),
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied {
+        return super::server::not_allowed();
     }
+    if kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused {
+        return Failure::new(Exit::DaemonNotRunning, format!("no daemon listens on {}", path.display()))
+            .remedy("Start it with `sudo warren daemon`, or name its socket with --socket.");
+    }
+    Failure::new(Exit::Failure, format!("cannot reach the daemon on {}: {error}", path.display()))
 }

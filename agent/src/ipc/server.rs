@@ -104,7 +104,11 @@ async fn converse(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<(
 }
 
 /// Waits for the answer as long as the caller does.
-async fn pass_on(request: Request, calls: &mpsc::Sender<Call>, stream: &mut BufReader<UnixStream>) -> io::Result<Reply> {
+async fn pass_on(
+    request: Request,
+    calls: &mpsc::Sender<Call>,
+    stream: &mut BufReader<UnixStream>,
+) -> io::Result<Reply> {
     let (reply, answer) = oneshot::channel();
     let ending = || Reply::Failed(Failure::new(Exit::DaemonNotRunning, "the daemon is ending"));
     if calls.send(Call { request, reply }).await.is_err() {
@@ -156,10 +160,8 @@ fn clear_stale(path: &Path) -> Result<(), Failure> {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
-    let exit = match error.kind() {
-        io::ErrorKind::PermissionDenied => Exit::NoPermission,
-        _ => Exit::Failure,
-    };
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let exit = if denied { Exit::NoPermission } else { Exit::Failure };
     Failure::new(exit, format!("cannot listen on {}: {error}", path.display()))
         .remedy("Run the daemon as root, or choose another socket with --socket.")
 }

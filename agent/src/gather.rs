@@ -1,0 +1,252 @@
+//! Where this device may be reached: addresses of its own interfaces, and what servers see of it.
+//!
+//! Candidates are hints; which of them work is decided by probing, in `warren_proto::path`. Asking servers is left to
+//! `stun` and `control`, listing interfaces and noticing that the network changed to `netcfg`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use warren_proto::control::{CandidateSet, NatMapping, NatReport};
+
+/// What is known of this device's addresses.
+#[derive(Debug)]
+pub struct Gatherer {
+    epoch: u64,
+    port: u16,
+    hosts: Vec<IpAddr>,
+    /// Server asked -> our address as it saw us, on this network.
+    seen_from: BTreeMap<SocketAddr, SocketAddr>,
+    reflexive: Vec<Reflexive>,
+}
+
+#[derive(Debug)]
+struct Reflexive {
+    mapped: SocketAddr,
+    at: Instant,
+}
+
+impl Gatherer {
+    /// Knows nothing yet but its UDP port. Epochs grow from `epoch`, over restarts too when it is the time of day.
+    pub fn new(port: u16, epoch: u64) -> Self {
+        Self { epoch, port, hosts: Vec::new(), seen_from: BTreeMap::new(), reflexive: Vec::new() }
+    }
+
+    /// Replaces the interface addresses; `true` when they differ, which makes a new epoch.
+    pub fn set_hosts(&mut self, hosts: Vec<IpAddr>) -> bool {
+        if self.hosts == hosts {
+            return false;
+        }
+        self.hosts = hosts;
+        self.epoch += 1;
+        self.seen_from.clear();
+        true
+    }
+
+    /// Notes how `server` sees us; `true` when that is news.
+    pub fn note_seen(&mut self, server: SocketAddr, mapped: SocketAddr, now: Instant) -> bool {
+        if !is_usable(mapped) || (self.seen_from.len() >= MAX_SERVERS && !self.seen_from.contains_key(&server)) {
+            return false;
+        }
+        let news = self.seen_from.insert(server, mapped) != Some(mapped);
+        self.reflexive.retain(|seen| seen.mapped != mapped && now < seen.at + KEEP_REFLEXIVE);
+        self.reflexive.insert(0, Reflexive { mapped, at: now });
+        self.reflexive.truncate(MAX_REFLEXIVE);
+        news
+    }
+
+    /// Our addresses as servers see them, without repetition.
+    pub fn observed(&self) -> Vec<SocketAddr> {
+        self.seen_from.values().copied().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What the servers' views, put together, say of the NAT.
+    pub fn nat(&self) -> NatReport {
+        let v4: Vec<SocketAddr> = self.seen_from.values().copied().filter(SocketAddr::is_ipv4).collect();
+        let Some(first) = v4.first() else { return NatReport::default() };
+        let same = v4.iter().all(|mapped| mapped == first);
+        let mapping = match (v4.len(), same) {
+            _ if same && self.hosts.contains(&first.ip()) => NatMapping::None,
+            (1, _) => NatMapping::Unknown,
+            (_, true) => NatMapping::EndpointIndependent,
+            (_, false) => NatMapping::EndpointDependent,
+        };
+        NatReport { mapping, preserves_port: v4.iter().all(|mapped| mapped.port() == self.port) }
+    }
+
+    /// The step between the external ports of mappings made one after the other, when it is small and steady.
+    pub fn sequential_delta(&self) -> Option<i32> {
+        let ports: Vec<i32> =
+            self.seen_from.values().filter(|mapped| mapped.is_ipv4()).map(|mapped| mapped.port().into()).collect();
+        let steps: Vec<i32> = ports.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let first = *steps.first()?;
+        let steady = first != 0 && steps.iter().all(|step| step.signum() == first.signum() && step.abs() <= MAX_STEP);
+        steady.then_some(first)
+    }
+
+    /// All addresses to offer, best first, without repetition, cut to the allowed number.
+    pub fn candidates(&self) -> CandidateSet {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut offer = |addr: SocketAddr, kind: CandidateKind| {
+            if is_usable(addr)
+                && !candidates.iter().any(|known| known.addr == addr)
+                && candidates.len() < MAX_CANDIDATES
+            {
+                candidates.push(Candidate { addr, kind });
+            }
+        };
+        let host_limit = MAX_CANDIDATES - RESERVED;
+        for ip in self.hosts.iter().take(host_limit) {
+            offer(SocketAddr::new(*ip, self.port), CandidateKind::Host);
+        }
+        for seen in &self.reflexive {
+            offer(seen.mapped, CandidateKind::Reflexive);
+        }
+        if let Some(newest) = self.reflexive.iter().find(|seen| seen.mapped.is_ipv4()) {
+            offer(SocketAddr::new(newest.mapped.ip(), self.port), CandidateKind::Guessed);
+        }
+        CandidateSet { epoch: self.epoch, candidates, nat: self.nat() }
+    }
+}
+
+/// Puts the address the kernel uses `towards` the server first: the most likely to be reached by others.
+pub fn preferred_first(mut hosts: Vec<IpAddr>, towards: Option<SocketAddr>) -> Vec<IpAddr> {
+    let first = towards.and_then(source_towards);
+    hosts.sort_by_key(|ip| (Some(*ip) != first, *ip));
+    hosts.dedup();
+    hosts
+}
+
+/// The source address the kernel would choose towards `server`; connecting a UDP socket sends nothing.
+fn source_towards(server: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(server).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Places kept for what servers see, however many interfaces there are.
+const RESERVED: usize = 4;
+/// A NAT whose mapping we stopped refreshing forgets it by then (RFC 4787 section 4.3: five minutes is recommended).
+const KEEP_REFLEXIVE: Duration = Duration::from_secs(310);
+/// The current ones of two families and two vantage points, and as many from before.
+const MAX_REFLEXIVE: usize = 6;
+/// Vantage points: control plane and two STUN ports of every replica.
+const MAX_SERVERS: usize = 24;
+/// A NAT that counts ports up skips few of them between two mappings.
+const MAX_STEP: i32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_vantage_points_tell_the_mapping() {
+        let cases = [
+            ([40_000, 40_000], NatMapping::EndpointIndependent, true),
+            ([51_000, 51_000], NatMapping::EndpointIndependent, false),
+            ([51_000, 51_001], NatMapping::EndpointDependent, false),
+        ];
+        for (ports, mapping, preserves_port) in cases {
+            let gatherer = behind_nat(&ports);
+
+            assert_eq!(gatherer.nat(), NatReport { mapping, preserves_port }, "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn one_vantage_point_tells_nothing_of_the_mapping() {
+        assert_eq!(behind_nat(&[40_000]).nat().mapping, NatMapping::Unknown);
+    }
+
+    #[test]
+    fn a_reflexive_address_that_is_our_own_means_no_nat() {
+        let now = Instant::now();
+        let mut gatherer = Gatherer::new(PORT, 1);
+        gatherer.set_hosts(vec!["198.51.100.7".parse().unwrap()]);
+
+        gatherer.note_seen(server(1), mapped(PORT), now);
+
+        assert_eq!(gatherer.nat(), NatReport { mapping: NatMapping::None, preserves_port: true });
+        assert_eq!(gatherer.candidates().candidates.len(), 1);
+    }
+
+    #[test]
+    fn a_nat_that_counts_ports_up_is_recognised() {
+        assert_eq!(behind_nat(&[51_000, 51_002, 51_003]).sequential_delta(), Some(2));
+        assert_eq!(behind_nat(&[51_000, 40_002, 51_003]).sequential_delta(), None);
+        assert_eq!(behind_nat(&[51_000, 51_000]).sequential_delta(), None);
+    }
+
+    #[test]
+    fn a_forwarded_port_is_guessed_when_the_nat_changes_ports() {
+        let set = behind_nat(&[51_000]).candidates();
+
+        let guessed = set.candidates.iter().find(|candidate| candidate.kind == CandidateKind::Guessed).unwrap();
+        assert_eq!(guessed.addr, mapped(PORT));
+    }
+
+    #[test]
+    fn many_interfaces_leave_room_for_what_servers_see() {
+        let mut gatherer = behind_nat(&[51_000]);
+        gatherer.set_hosts((1..=40).map(|host| IpAddr::from([10, 0, 0, host])).collect());
+
+        let set = gatherer.candidates();
+
+        assert_eq!(set.candidates.len(), MAX_CANDIDATES - RESERVED + 2);
+        assert!(set.candidates.iter().any(|candidate| candidate.kind == CandidateKind::Reflexive));
+    }
+
+    #[test]
+    fn only_a_changed_network_makes_a_new_epoch() {
+        let mut gatherer = Gatherer::new(PORT, 5);
+
+        let changes = [vec!["10.0.0.1".parse().unwrap()], vec!["10.0.0.1".parse().unwrap()], vec![]]
+            .map(|hosts| gatherer.set_hosts(hosts));
+
+        assert_eq!((changes, gatherer.candidates().epoch), ([true, false, true], 7));
+    }
+
+    #[test]
+    fn an_old_view_of_us_is_forgotten() {
+        let now = Instant::now();
+        let mut gatherer = Gatherer::new(PORT, 1);
+        gatherer.note_seen(server(1), mapped(50_000), now);
+
+        gatherer.note_seen(server(1), mapped(50_001), now + KEEP_REFLEXIVE);
+
+        let offered: Vec<u16> =
+            gatherer.candidates().candidates.iter().map(|candidate| candidate.addr.port()).collect();
+        assert_eq!(offered, [50_001, PORT]);
+    }
+
+    #[test]
+    fn the_address_used_towards_the_server_comes_first() {
+        let hosts = ["10.0.0.1", "127.0.0.1"].map(|ip| ip.parse().unwrap()).to_vec();
+
+        let sorted = preferred_first(hosts, Some("127.0.0.1:443".parse().unwrap()));
+
+        assert_eq!(sorted[0], "127.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    fn behind_nat(ports: &[u16]) -> Gatherer {
+        let now = Instant::now();
+        let mut gatherer = Gatherer::new(PORT, 1);
+        gatherer.set_hosts(vec!["192.168.1.2".parse().unwrap()]);
+        for (index, port) in ports.iter().enumerate() {
+            gatherer.note_seen(server(u8::try_from(index).unwrap()), mapped(*port), now);
+        }
+        gatherer
+    }
+
+    fn server(host: u8) -> SocketAddr {
+        SocketAddr::from(([203, 0, 113, host], 3478))
+    }
+
+    fn mapped(port: u16) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, 7], port))
+    }
+
+    const PORT: u16 = 40_000;
+}
