@@ -128,6 +128,8 @@ discards! {
     CertificateMismatch = "certificate_mismatch",
     /// A valid INIT with a time not after the last one: answered by a challenge.
     StaleInit = "stale_init",
+    /// A handshake with a peer that supports no suite of ours.
+    NoCommonSuite = "no_common_suite",
     /// A handshake answer that belongs to nothing outstanding.
     Unsolicited = "unsolicited",
     /// A Diffie-Hellman result of low order.

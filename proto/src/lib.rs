@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod config;
 pub mod control;
 pub mod crypto;
+pub mod handshake;
 pub mod inner;
 pub mod io;
 pub mod keys;

@@ -5,6 +5,7 @@
 
 mod cursor;
 pub mod esp;
+pub mod handshake;
 pub mod relay;
 
 pub use cursor::Cursor;
