@@ -1,0 +1,7 @@
+//! The protocol core from outside: published and golden bytes, properties over random input, whole exchanges.
+
+mod esp_allocation;
+mod esp_overhead;
+mod esp_pair;
+mod esp_properties;
+mod esp_vectors;
