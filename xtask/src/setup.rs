@@ -1,0 +1,133 @@
+//! Installs what is missing, says what it does, and does nothing when all is there.
+//!
+//! Programs come from the distribution's packages; Python's judges of our packets go into a virtual environment below
+//! the target directory, so that nothing is installed for the whole machine that a distribution did not package.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cargo::{Workspace, run as expect};
+
+/// What the machine is to be made ready for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Demo,
+    Tests,
+}
+
+pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result<()> {
+    install_packages(purpose)?;
+    ensure!(
+        Path::new("/dev/net/tun").exists() || make_tun(),
+        "this machine has no /dev/net/tun: load the module `tun`"
+    );
+    match purpose {
+        Purpose::Demo => Ok(()),
+        Purpose::Tests => make_python(workspace),
+    }
+}
+
+/// Programs by the Debian package that brings them, and whether the demo needs them too.
+const PROGRAMS: &[(&str, &str, Purpose)] = &[
+    ("conntrack", "conntrack", Purpose::Demo),
+    ("ip", "iproute2", Purpose::Demo),
+    ("nft", "nftables", Purpose::Demo),
+    ("ping", "iputils-ping", Purpose::Demo),
+    ("tcpdump", "tcpdump", Purpose::Demo),
+    ("iperf3", "iperf3", Purpose::Tests),
+    ("python3", "python3", Purpose::Tests),
+    ("tshark", "tshark", Purpose::Tests),
+];
+
+fn install_packages(purpose: Purpose) -> Result<()> {
+    let wanted = PROGRAMS.iter().filter(|(.., needed_for)| purpose == Purpose::Tests || *needed_for == Purpose::Demo);
+    let mut missing: Vec<_> =
+        wanted.filter(|(name, ..)| find(name).is_none()).map(|(_, package, _)| *package).collect();
+    if purpose == Purpose::Tests && (missing.contains(&"python3") || !has_venv()) {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let Some(apt) = find("apt-get") else {
+        bail!("install these with your package manager (Debian's names), then run this again: {}", missing.join(" "));
+    };
+    eprintln!("setup: installing {}", missing.join(" "));
+    expect(as_root(&apt)?.args(["-q", "update"]))?;
+    expect(as_root(&apt)?.args(["-q", "install", "-y", "--no-install-recommends"]).args(missing))
+}
+
+/// Whether this Python can make virtual environments (Debian packages that apart).
+fn has_venv() -> bool {
+    Command::new("python3").args(["-c", "import venv, ensurepip"]).output().is_ok_and(|output| output.status.success())
+}
+
+/// The virtual environment of the packet judges; made anew when its list of packages has changed.
+fn make_python(workspace: &Workspace) -> Result<()> {
+    let list = workspace.root.join("lab/tests/oracle/requirements.txt");
+    let wanted = fs::read_to_string(&list).with_context(|| format!("read {}", list.display()))?;
+    let directory = python_directory(workspace);
+    let installed = directory.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|list| list == wanted) {
+        return Ok(());
+    }
+    eprintln!("setup: making a Python environment in {}", directory.display());
+    expect(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
+    let pip = directory.join("bin/pip");
+    expect(Command::new(pip).args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(&list))?;
+    fs::write(installed, wanted).context("note what is installed")
+}
+
+pub(crate) fn python_directory(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("python")
+}
+
+/// Tries what a minimal system may have left undone.
+fn make_tun() -> bool {
+    let steps = [
+        ("modprobe", ["tun"].as_slice()),
+        ("mkdir", &["-p", "/dev/net"]),
+        ("mknod", &["/dev/net/tun", "c", "10", "200"]),
+    ];
+    for (program, words) in steps {
+        let Some(path) = find(program) else { continue };
+        let Ok(mut command) = as_root(&path) else { return false };
+        // Whether it helped is seen by looking for the device.
+        let _ = command.args(words).status();
+        if Path::new("/dev/net/tun").exists() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The program as root: as it is, or through sudo.
+pub(crate) fn as_root(program: &Path) -> Result<Command> {
+    if is_root()? {
+        let mut command = Command::new(program);
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        return Ok(command);
+    }
+    ensure!(find("sudo").is_some(), "{} must run as root, and there is no sudo: become root first", program.display());
+    let mut command = Command::new("sudo");
+    command.args(["env", "DEBIAN_FRONTEND=noninteractive"]).arg(program);
+    Ok(command)
+}
+
+pub(crate) fn is_root() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status").context("read our own user id from /proc")?;
+    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")).context("find our own user id")?;
+    Ok(user.split_whitespace().nth(1) == Some("0"))
+}
+
+/// The program's path; a user's PATH often lacks the places of administrators' programs.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut directories: Vec<_> = env::split_paths(&path).collect();
+    directories.extend(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    directories.into_iter().map(|directory| directory.join(program)).find(|path| path.is_file())
+}

@@ -1,0 +1,101 @@
+//! The tests, and the programs that need root: the system tests and the demo.
+//!
+//! Everything runs the development profile: its dependencies are optimised (see Cargo.toml), the lab's rates are far
+//! below what it carries, and the programs that the lab starts are those that the tests have already built.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::cargo::{Workspace, cargo, run as expect};
+use crate::setup;
+
+/// All tests that need no privilege, and the examples in the documentation.
+pub(crate) fn unit_tests() -> Result<()> {
+    if has_nextest() {
+        expect(&mut cargo(&[
+            "nextest",
+            "run",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "warren-lab",
+            "--no-tests",
+            "pass",
+        ]))?;
+    } else {
+        expect(&mut cargo(&["test", "--locked", "--workspace", "--exclude", "warren-lab", "--all-targets"]))?;
+    }
+    expect(&mut cargo(&["test", "--locked", "--workspace", "--doc"]))
+}
+
+/// The lab's tests, one at a time, on the programs as built.
+pub(crate) fn system_tests(workspace: &Workspace) -> Result<()> {
+    build_programs()?;
+    let mut command = if has_nextest() {
+        cargo(&["nextest", "run", "--locked", "-p", "warren-lab"])
+    } else {
+        cargo(&["test", "--locked", "-p", "warren-lab", "--all-targets", "--", "--test-threads=1"])
+    };
+    if !setup::is_root()? {
+        eprintln!("\nThe system tests make network namespaces: sudo may ask for your password.");
+        command.env(runner_variable()?, "sudo --preserve-env");
+    }
+    expect(command.envs(programs(workspace)))
+}
+
+/// Replaces this process by the demo, so that Ctrl-C reaches it and nothing else.
+pub(crate) fn demo(workspace: &Workspace, once: bool) -> Result<()> {
+    build_programs()?;
+    let program = workspace.target.join("debug/lab");
+    let mut command = if setup::is_root()? {
+        Command::new(program)
+    } else {
+        eprintln!("\nThe demo makes network namespaces: sudo may ask for your password.");
+        let mut command = Command::new("sudo");
+        command.arg("env").args(programs(workspace).map(|(name, value)| format!("{name}={value}"))).arg(program);
+        command
+    };
+    command.arg("demo").args(once.then_some("--once")).envs(programs(workspace));
+    Err(command.exec()).context("start the demo")
+}
+
+fn build_programs() -> Result<()> {
+    expect(&mut cargo(&[
+        "build",
+        "--locked",
+        "-p",
+        "warren-agent",
+        "-p",
+        "warren-rendezvous",
+        "-p",
+        "warren-lab",
+        "--bins",
+    ]))
+}
+
+/// Where the lab finds what it starts.
+fn programs(workspace: &Workspace) -> [(&'static str, String); 3] {
+    let path = |name: &str| workspace.target.join(name).display().to_string();
+    [
+        ("WARREN_BIN", path("debug/warren")),
+        ("WARREN_RENDEZVOUS_BIN", path("debug/warren-rendezvous")),
+        ("WARREN_LAB_PYTHON", setup::python_directory(workspace).join("bin/python").display().to_string()),
+    ]
+}
+
+fn has_nextest() -> bool {
+    cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+/// Cargo's variable for the program that starts test programs on this kind of machine.
+fn runner_variable() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("start rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host =
+        text.lines().find_map(|line| line.strip_prefix("host: ")).ok_or_else(|| anyhow!("rustc names no host"))?;
+    Ok(format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace('-', "_")))
+}
