@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::io::Ecn;
 
-use super::{Addresses, Family, Template, addresses, checksum, parse, v4};
+use super::{Addresses, Family, MIN_MTU_V4, MIN_MTU_V6, Template, addresses, checksum, parse, v4};
 
 /// Why a packet cannot be delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,9 +129,3 @@ const TTL: u8 = 64;
 
 /// An ICMPv4 error quotes as much as fits into this (RFC 1812 section 4.3.2.3).
 const MAX_ERROR_V4: usize = 576;
-
-/// No IPv4 link may carry less (RFC 791).
-const MIN_MTU_V4: usize = 68;
-
-/// No IPv6 link may carry less, and no ICMPv6 error may be longer (RFC 8200 section 5, RFC 4443 section 2.4 (c)).
-const MIN_MTU_V6: usize = 1280;

@@ -6,6 +6,7 @@
 //! the header that one association never sends. No keys here, and no decision about where a packet goes.
 
 mod checksum;
+mod fragment;
 mod icmp;
 mod v4;
 mod v6;
@@ -13,6 +14,7 @@ mod v6;
 use std::net::IpAddr;
 use std::ops::Range;
 
+pub use fragment::fragment;
 pub use icmp::{Unreachable, too_big, unreachable};
 
 use crate::io::{Discard, Ecn};
@@ -134,6 +136,14 @@ impl Template {
         }
     }
 
+    /// The size below which a packet of this family cannot be refused as too big.
+    pub(crate) const fn min_mtu(&self) -> usize {
+        match &self.0 {
+            PerFamily::V4(_) => MIN_MTU_V4,
+            PerFamily::V6(_) => MIN_MTU_V6,
+        }
+    }
+
     /// Where the packets come from.
     pub fn source(&self) -> IpAddr {
         match &self.0 {
@@ -179,6 +189,12 @@ impl Template {
 pub const fn is_upper_layer(protocol: u8) -> bool {
     !matches!(protocol, 0 | 4 | 41 | 43 | 44 | 50 | 51 | 59 | 60 | 94 | 135 | 139 | 140 | 143 | 144 | 253 | 254)
 }
+
+/// No IPv4 link may carry less (RFC 791).
+const MIN_MTU_V4: usize = 68;
+
+/// No IPv6 link may carry less, and no ICMPv6 error may be longer (RFC 8200 section 5, RFC 4443 section 2.4 (c)).
+const MIN_MTU_V6: usize = 1280;
 
 /// The family that the version nibble tells.
 fn family(packet: &[u8]) -> Result<Family, Discard> {

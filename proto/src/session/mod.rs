@@ -33,7 +33,7 @@ use crate::wire::{esp, relay};
 
 pub use crate::wire::esp::NextHeader;
 pub use inbound::InboundSa;
-pub use outbound::{MAX_CONTROL_LEN, OutboundSa};
+pub use outbound::{MAX_CONTROL_LEN, OutboundSa, Refit};
 
 /// Room the caller leaves before an inner packet to be sealed and before a datagram to be opened.
 ///

@@ -98,6 +98,9 @@ proptest! {
         if let Ok(outline) = inner::parse(&bytes) {
             prop_assert!(outline.header_len <= outline.len && outline.len <= bytes.len());
         }
+        if let Some(fragments) = inner::fragment(&bytes, mtu % 2000) {
+            prop_assert!(fragments.iter().all(|fragment| inner::parse(fragment).is_ok()));
+        }
         for answer in [
             inner::too_big(&bytes, mtu, destination),
             inner::unreachable(&bytes, Unreachable::Address, destination),
