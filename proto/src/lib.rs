@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod inner;
 pub mod io;
 pub mod keys;
+pub mod path;
 pub mod session;
 pub mod stats;
 pub mod wire;

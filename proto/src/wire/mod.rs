@@ -6,6 +6,7 @@
 mod cursor;
 pub mod esp;
 pub mod handshake;
+pub mod path_probe;
 pub mod relay;
 
 pub use cursor::Cursor;

@@ -1,0 +1,305 @@
+//! Why a pair uses the path it uses, in words and as a stable code, and what was tried.
+//!
+//! Codes are part of the public interface: they are added to, never renamed. Policy reasons are the caller's to state.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::score::Tier;
+use crate::candidate::CandidateKind;
+use crate::control::{CandidateSet, NatMapping};
+use crate::io::Remote;
+
+/// Why a pair uses the path it uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people.
+    pub text: &'static str,
+    /// What would make it better; empty if nothing needs to.
+    pub remedy: &'static str,
+}
+
+/// What an explanation is made from.
+pub(super) struct Facts<'a> {
+    pub(super) tier: Option<Tier>,
+    pub(super) peer_online: bool,
+    /// Whether a session exists, and whether a round is on or about to be.
+    pub(super) trying: bool,
+    pub(super) local: &'a CandidateSet,
+    pub(super) remote: &'a CandidateSet,
+}
+
+impl Facts<'_> {
+    pub(super) fn explain(&self) -> Explanation {
+        match self.tier {
+            Some(Tier::Lan) => SAME_LAN,
+            Some(Tier::Direct) => DIRECT,
+            Some(Tier::Hairpin) => HAIRPIN,
+            Some(Tier::Relay) | None if !self.peer_online => PEER_OFFLINE,
+            Some(Tier::Relay) | None if self.trying => PROBING,
+            Some(Tier::Relay) | None => self.explain_failure(),
+        }
+    }
+
+    fn explain_failure(&self) -> Explanation {
+        let dependent = |set: &CandidateSet| set.nat.mapping == NatMapping::EndpointDependent;
+        match (dependent(self.local), dependent(self.remote)) {
+            (true, true) => BOTH_SYMMETRIC,
+            _ if is_unreachable(self.local) => UDP_BLOCKED_HERE,
+            _ if is_unreachable(self.remote) => UDP_BLOCKED_THERE,
+            (true, false) | (false, true) => SYMMETRIC_VS_PORT_RESTRICTED,
+            (false, false) => NO_ANSWER,
+        }
+    }
+}
+
+/// Whether a device that has told its addresses has none that the Internet could answer to.
+fn is_unreachable(set: &CandidateSet) -> bool {
+    let public = |kind, addr: SocketAddr| kind != CandidateKind::Host || !super::score::is_private(addr.ip());
+    set.nat.mapping == NatMapping::Unknown
+        && !set.candidates.is_empty()
+        && !set.candidates.iter().any(|candidate| public(candidate.kind, candidate.addr))
+}
+
+const DIRECT: Explanation =
+    Explanation { code: "direct", text: "Packets go straight from device to device.", remedy: "" };
+const HAIRPIN: Explanation = Explanation {
+    code: "direct",
+    text: "Packets go straight from device to device, by way of the router that both sit behind.",
+    remedy: "Let the devices reach each other inside the network (wireless client isolation often forbids it).",
+};
+const SAME_LAN: Explanation =
+    Explanation { code: "same-lan", text: "Both devices are on one network and talk inside it.", remedy: "" };
+const PEER_OFFLINE: Explanation = Explanation {
+    code: "peer-offline",
+    text: "The other device is not connected to the rendezvous.",
+    remedy: "Check that it is switched on, has a network, and that `warren status` says connected there.",
+};
+const PROBING: Explanation = Explanation {
+    code: "probing",
+    text: "A direct path is being looked for; until one is found packets go through the relay.",
+    remedy: "",
+};
+const BOTH_SYMMETRIC: Explanation = Explanation {
+    code: "both-symmetric",
+    text: "Both devices sit behind NATs that use another port for every destination, so neither can be told where to reach the other.",
+    remedy: "On one side: enable port mapping (PCP, NAT-PMP or UPnP) or forward the agent's UDP port, or use IPv6.",
+};
+const SYMMETRIC_VS_PORT_RESTRICTED: Explanation = Explanation {
+    code: "symmetric-vs-port-restricted",
+    text: "One NAT uses another port for every destination, and the other one only lets in what was asked for by port.",
+    remedy: "On either side: enable port mapping (PCP, NAT-PMP or UPnP) or forward the agent's UDP port, or use IPv6.",
+};
+const UDP_BLOCKED_HERE: Explanation = Explanation {
+    code: "udp-blocked",
+    text: "This device's network lets no UDP out, so the other one cannot answer it.",
+    remedy: "Allow outgoing UDP on this network; `warren netcheck` shows whether it works.",
+};
+const UDP_BLOCKED_THERE: Explanation = Explanation {
+    code: "udp-blocked",
+    text: "The other device's network lets no UDP out.",
+    remedy: "Allow outgoing UDP on its network; `warren netcheck` there shows whether it works.",
+};
+const NO_ANSWER: Explanation = Explanation {
+    code: "no-answer",
+    text: "No address of the other device answered, although both NATs look permissive; a firewall is the likeliest cause.",
+    remedy: "Let the firewalls of both devices and networks pass UDP from and to the agent's port.",
+};
+
+/// One address tried once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// When it began.
+    pub at: Instant,
+    /// The number under which both ends log it; 0 if this end tried on its own.
+    pub attempt: u64,
+    /// How.
+    pub technique: Technique,
+    /// Where the peer saw us, if it answered.
+    pub local: Option<SocketAddr>,
+    /// What was tried.
+    pub remote: Remote,
+    /// What came of it.
+    pub result: AttemptResult,
+}
+
+/// How an address is tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Technique {
+    /// Probes to an address that should need no punching.
+    Direct,
+    /// Probes to an address that probed us.
+    PeerReflexive,
+    /// A low-TTL opener, then probes.
+    Punch,
+    /// Probes to an address that worked before.
+    Recheck,
+    /// The relay channel.
+    Relay,
+}
+
+impl Technique {
+    /// The stable word used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::PeerReflexive => "peer-reflexive",
+            Self::Punch => "punch",
+            Self::Recheck => "recheck",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AttemptResult {
+    /// Answered, and fit for data.
+    Answered(Duration),
+    /// Worked, and died later.
+    Lost,
+    /// Not answered.
+    NoAnswer,
+    /// Under way.
+    Pending,
+    /// Answered small probes only.
+    TooNarrow,
+}
+
+impl AttemptResult {
+    /// The stable word used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Lost => "lost",
+            Self::NoAnswer => "no-answer",
+            Self::Pending => "pending",
+            Self::TooNarrow => "too-narrow",
+        }
+    }
+}
+
+/// What was tried lately; the oldest is forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Log(VecDeque<Attempt>);
+
+impl Log {
+    /// Begins a record, unless that remote's last one is still open under the same number.
+    pub(super) fn open(&mut self, attempt: u64, technique: Technique, remote: Remote, now: Instant) {
+        let open = self.open_record(remote).is_some_and(|record| record.attempt == attempt);
+        if open {
+            return;
+        }
+        self.close(remote, AttemptResult::NoAnswer, None);
+        if self.0.len() == LOG_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(Attempt { at: now, attempt, technique, local: None, remote, result: AttemptResult::Pending });
+    }
+
+    /// Ends the open record of a remote, if there is one.
+    pub(super) fn close(&mut self, remote: Remote, result: AttemptResult, local: Option<SocketAddr>) {
+        if let Some(record) = self.open_record(remote) {
+            (record.result, record.local) = (result, local);
+        }
+    }
+
+    /// Says of the newest record of a remote that what it found is gone.
+    pub(super) fn lost(&mut self, remote: Remote) {
+        if let Some(record) = self.0.iter_mut().rev().find(|record| record.remote == remote) {
+            record.result = AttemptResult::Lost;
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Attempt> {
+        self.0.iter()
+    }
+
+    fn open_record(&mut self, remote: Remote) -> Option<&mut Attempt> {
+        let newest = self.0.iter_mut().rev().find(|record| record.remote == remote);
+        newest.filter(|record| record.result == AttemptResult::Pending)
+    }
+}
+
+/// Two full rounds.
+pub(super) const LOG_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candidate::Candidate;
+    use crate::control::NatReport;
+    use crate::path::tests::start;
+
+    fn set(mapping: NatMapping, candidates: &[(&str, CandidateKind)]) -> CandidateSet {
+        let candidate = |(addr, kind): &(&str, CandidateKind)| Candidate { addr: addr.parse().unwrap(), kind: *kind };
+        CandidateSet {
+            epoch: 1,
+            candidates: candidates.iter().map(candidate).collect(),
+            nat: NatReport { mapping, preserves_port: true },
+        }
+    }
+
+    fn failure(local: NatMapping, remote: NatMapping) -> &'static str {
+        let reflexive = [("203.0.113.1:4000", CandidateKind::Reflexive)];
+        let (local, remote) = (set(local, &reflexive), set(remote, &reflexive));
+        Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, local: &local, remote: &remote }
+            .explain()
+            .code
+    }
+
+    #[test]
+    fn a_relayed_pair_is_explained_by_both_nats() {
+        use NatMapping::{EndpointDependent, EndpointIndependent, None};
+
+        assert_eq!(failure(EndpointDependent, EndpointDependent), "both-symmetric");
+        assert_eq!(failure(EndpointIndependent, EndpointDependent), "symmetric-vs-port-restricted");
+        assert_eq!(failure(EndpointDependent, EndpointIndependent), "symmetric-vs-port-restricted");
+        assert_eq!(failure(EndpointIndependent, None), "no-answer");
+    }
+
+    #[test]
+    fn a_device_that_nobody_outside_ever_saw_has_no_udp() {
+        let inside = set(NatMapping::Unknown, &[("192.168.1.2:4000", CandidateKind::Host)]);
+        let outside = set(NatMapping::Unknown, &[("203.0.113.1:4000", CandidateKind::Reflexive)]);
+        let facts = |local, remote| {
+            Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, local, remote }.explain()
+        };
+
+        assert_eq!(facts(&inside, &outside).code, "udp-blocked");
+        assert_eq!(facts(&outside, &inside).code, "udp-blocked");
+        assert_ne!(facts(&outside, &inside).text, facts(&inside, &outside).text);
+    }
+
+    #[test]
+    fn whoever_is_offline_is_not_blamed_on_the_nat() {
+        let nothing = CandidateSet::default();
+        let facts = |tier, peer_online, trying| {
+            Facts { tier, peer_online, trying, local: &nothing, remote: &nothing }.explain().code
+        };
+
+        assert_eq!(facts(None, false, true), "peer-offline");
+        assert_eq!(facts(None, true, true), "probing");
+        assert_eq!(facts(Some(Tier::Direct), false, false), "direct");
+        assert_eq!(facts(Some(Tier::Lan), true, false), "same-lan");
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_keeps_one_open_record_per_remote() {
+        let now = start();
+        let mut log = Log::default();
+        let remote = |port| Remote::Direct(([203, 0, 113, 1], port).into());
+
+        log.open(1, Technique::Punch, remote(4000), now);
+        log.open(1, Technique::Punch, remote(4000), now);
+        assert_eq!(log.iter().count(), 1);
+        log.open(2, Technique::Punch, remote(4000), now);
+        assert_eq!(log.iter().next().unwrap().result, AttemptResult::NoAnswer);
+        (0..100).for_each(|port| log.open(3, Technique::Direct, remote(5000 + port), now));
+
+        assert_eq!(log.iter().count(), LOG_MAX);
+    }
+}

@@ -1,0 +1,171 @@
+//! Which address pair to use: NAT traversal. Never sees a key, a socket or a clock.
+//!
+//! One `Agent` per peer. The peer layer feeds it candidates, the relay channel, the state of the session and the probes
+//! that arrived inside it; it answers with probes to send, with the path that data is to take, and with the reasons.
+//!
+//! # The algorithm
+//!
+//! **Relay first.** As soon as there is a session and a relay channel, data goes by the relay. A direct path is an
+//! upgrade that nothing waits for.
+//!
+//! **A round.** The rendezvous tells both ends to start at the same moment. At that moment each sends a low-TTL *opener*
+//! to every IPv4 address that lies behind a NAT: it makes a hole in our own NAT and dies before theirs, where a packet
+//! that comes before they have made theirs could leave an entry that spoils the punch. 20 to 60 ms later probes follow,
+//! seven in 3.2 s, until one is answered. Addresses without a NAT before them are probed at once. Two devices seen
+//! behind one public address try each other's inside addresses first. Without a session only openers go; probes begin
+//! when it is ready, since they travel inside it.
+//!
+//! **Proof.** A pong counts only if it comes from exactly the address that was pinged and repeats 96 random bits less
+//! than five seconds old. A probe from an address that nobody named is answered, and that address is probed: it is what
+//! the peer's NAT made for us (*peer-reflexive*). After the first pong a padded probe shows that full-size packets
+//! pass, and only then may the path carry data. Nothing else moves the path that data is sent on, least of all data.
+//!
+//! **Choice.** Tier first (inside the site, direct, by our own NAT's hairpin, relay), then round-trip time with
+//! hysteresis. Each end chooses for itself what it sends on, and receives on everything.
+//!
+//! **Doubt.** When data was sent and nothing came back for a second, when a keepalive stays unanswered, or when the peer
+//! says that it moved, the path is probed three times and data goes by the relay as well. No answer: the path is dead,
+//! the relay carries on, every address that worked lately is probed again, and the rendezvous is asked for a new start.
+//! If it does not answer either, we try alone.
+//!
+//! **Silence.** A round that found nothing is followed by at least 30 s without probes, then 2, 10, 30 minutes, until
+//! something changes at either end.
+//!
+//! **Limits.** 12 candidates, 24 pairs, 7 probes an address and round, 2 KiB an address that never answered and epoch,
+//! no padded probe before the first pong, no pong longer than its ping.
+//!
+//! # Where things are
+//!
+//! `agent` is the border and the order of work; `remotes` the table of addresses, `round` and `schedule` when they are
+//! tried, `probing` pings and pongs, `upkeep` and `liveness` what becomes of the path in use, `pair` one path, `mtu`
+//! its size, `score` the order between paths, `budget` what strangers may cost, `explain` the reasons. Port prediction
+//! for endpoint-dependent mappings will be `predict`: it adds remotes to a round and needs nothing else of these.
+
+mod agent;
+mod budget;
+mod explain;
+mod liveness;
+mod mtu;
+mod pair;
+mod probing;
+mod remotes;
+mod round;
+mod schedule;
+mod score;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+pub use agent::Agent;
+pub use explain::{Attempt, AttemptResult, Explanation, Technique};
+
+use crate::io::Remote;
+use crate::wire::path_probe::{Ping, Pong};
+
+/// What an agent is told once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Whether this end keeps the idle path open (the one with the lower public key does; the other answers).
+    pub we_keepalive: bool,
+    /// How long an idle path may stay silent.
+    pub keepalive: Duration,
+    /// Bytes that ESP adds to a control payload whose length is 2 above a multiple of 4: 26, with an explicit IV 34.
+    pub esp_overhead: usize,
+}
+
+/// A datagram to be sent.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// Where to, from the socket that everything uses.
+    pub to: Remote,
+    /// IP time to live, if it must die on the way.
+    pub ttl: Option<u8>,
+    /// What.
+    pub body: ProbeBody,
+}
+
+/// What a probe is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProbeBody {
+    /// One byte 0xFF in clear, which every receiver ignores: it only has to pass our own NAT.
+    Opener,
+    /// To be sealed in the session.
+    Ping(Ping),
+    /// To be sealed in the session.
+    Pong(Pong),
+}
+
+/// What the peer layer is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathEvent {
+    /// The answer to `request_ping`.
+    PingReply {
+        /// The caller's.
+        token: u64,
+        /// Round-trip time of this one ping.
+        rtt: Duration,
+        /// Where it went.
+        remote: Remote,
+        /// Over which kind of path.
+        via: Via,
+    },
+    /// `selection` or `hedge` differs from before.
+    Selected,
+    /// Ask the rendezvous for fresh candidates and a common start. At most one in 10 s.
+    WantStart,
+}
+
+/// The path that data is sent on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Selection {
+    /// Where to.
+    pub remote: Remote,
+    /// The kind of path.
+    pub via: Via,
+    /// Smoothed round-trip time; zero until measured.
+    pub rtt: Duration,
+    /// Largest datagram known to arrive (UDP payload; on a relay without its frame).
+    pub udp_payload: usize,
+    /// When data moved here.
+    pub since: Instant,
+}
+
+/// Kinds of path as people are told of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Via {
+    /// Straight, over IPv4.
+    Ipv4,
+    /// Straight, over IPv6.
+    Ipv6,
+    /// Inside one site.
+    Lan,
+    /// Through a relay over UDP.
+    UdpRelay,
+}
+
+impl Via {
+    /// The stable word used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Lan => "lan",
+            Self::UdpRelay => "udp-relay",
+        }
+    }
+
+    /// The coarser stable word.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Ipv4 | Self::Ipv6 | Self::Lan => "direct",
+            Self::UdpRelay => "relay",
+        }
+    }
+}
+
+/// The size that every path is taken to carry before it was measured.
+pub const BASE_UDP_PAYLOAD: usize = mtu::BASE;

@@ -1,0 +1,205 @@
+//! What becomes of the path in use: chosen, kept open, measured, doubted, given up.
+
+use std::time::{Duration, Instant};
+
+use super::agent::{Agent, Selected};
+use super::explain::AttemptResult;
+use super::liveness::{self, Suspicion};
+use super::mtu;
+use super::pair::Stage;
+use super::schedule::jitter;
+use crate::io::Remote;
+
+impl Agent {
+    /// Packets sealed and opened under the session so far, probes included; to be told about once a second while any
+    /// move, and first thing after a pause.
+    pub fn note_traffic(&mut self, sent: u64, received: u64, now: Instant) {
+        if self.traffic.note(sent, received, now) && self.ready {
+            self.review_if_due(now);
+            if let Some(pair) = self.selected_pair().filter(|pair| pair.is_direct()) {
+                let (remote, srtt) = (pair.remote, pair.srtt());
+                let idle = !pair.answered_within(PROVE_EVERY, now) && pair.check.is_none();
+                if self.traffic.is_doubtful(srtt, now) {
+                    self.doubt(remote, false, now);
+                } else if idle {
+                    // the counters may rise by what arrives on other paths: this one has to answer for itself
+                    self.check(remote, now);
+                }
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Our own addresses or routes changed: nothing that was proved counts, data goes by the relay until it is again.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.ledger.clear(now);
+        self.disprove_all(true);
+        self.start_over(now);
+        self.advance(now);
+    }
+
+    /// The peer says that it moved.
+    pub(super) fn doubt_selected(&mut self, now: Instant) {
+        if let Some(selected) = self.selected {
+            self.doubt(selected.remote, true, now);
+        }
+    }
+
+    pub(super) fn disprove_all(&mut self, forget_pings: bool) {
+        self.pairs.values_mut().for_each(|pair| pair.disprove(forget_pings));
+    }
+
+    /// Runs suspicions, and raises one where a check stayed unanswered.
+    pub(super) fn run_checks(&mut self, now: Instant) {
+        for remote in self.remotes() {
+            let Some(pair) = self.pairs.get_mut(&remote) else { continue };
+            if pair.check.take_if(|at| *at <= now).is_some() {
+                self.doubt(remote, true, now);
+            }
+            while let Some(step) = self.pairs.get_mut(&remote).and_then(|pair| pair.suspicion()?.poll(now)) {
+                match step {
+                    liveness::Step::Probe => {
+                        self.send_ping(remote, 0, now);
+                    }
+                    liveness::Step::Dead => self.give_up(remote, now),
+                }
+            }
+        }
+    }
+
+    /// Sends the size probes that are due. Only the path in use is searched for more than the base size.
+    pub(super) fn run_sizes(&mut self, now: Instant) {
+        if let Some(Selected { remote, since }) = self.selected
+            && let Some(pair) = self.pairs.get_mut(&remote)
+        {
+            let begin = if pair.is_direct() { now } else { now.max(since + RELAY_SEARCH_AFTER) };
+            pair.mtu.search(begin, now);
+        }
+        for remote in self.remotes() {
+            while let Some(pair) = self.pairs.get_mut(&remote) {
+                match pair.mtu.poll(pair.srtt(), now) {
+                    Some(mtu::Step::Probe(size)) => {
+                        self.send_ping(remote, size, now);
+                    }
+                    Some(mtu::Step::Unfit) => {
+                        self.log.close(remote, AttemptResult::TooNarrow, pair.seen);
+                        pair.unfit();
+                    }
+                    None => break,
+                }
+            }
+        }
+    }
+
+    /// Chooses the path that data is sent on.
+    pub(super) fn select(&mut self, now: Instant) {
+        let held = self
+            .selected
+            .filter(|selected| self.ready && self.pairs.get(&selected.remote).is_some_and(|pair| pair.may_keep_data()));
+        let fit = self.pairs.values().filter(|pair| self.ready && pair.may_take_data(now));
+        let best = fit.map(|pair| (pair.score(&self.site), pair.remote)).min();
+        let current = held.and_then(|held| self.pairs.get(&held.remote)).map(|pair| pair.score(&self.site));
+        let chosen = match (held, current, best) {
+            (Some(held), Some(current), Some((score, remote))) => {
+                if remote != held.remote && score.is_worth_leaving(&current) { Some(remote) } else { Some(held.remote) }
+            }
+            (held, _, best) => held.map(|held| held.remote).or_else(|| best.map(|(_, remote)| remote)),
+        };
+        if chosen != self.selected.map(|selected| selected.remote) {
+            self.switch(chosen, now);
+        }
+    }
+
+    /// Pings the path in use when it has been quiet for long.
+    pub(super) fn run_keepalive(&mut self, now: Instant) {
+        let Some(Selected { remote, .. }) = self.selected else {
+            self.keepalive_at = None;
+            return;
+        };
+        if self.keepalive_at.is_some_and(|at| at <= now) {
+            self.keepalive_at = None;
+            self.check(remote, now);
+        }
+        if self.keepalive_at.is_none() {
+            self.keepalive_at = Some(now + self.keepalive_pause());
+        }
+    }
+
+    /// The end that keeps the path open pings after 0.9 to 1.1 of the interval. The other one would after 1.2 to 1.3,
+    /// still below 30 s, if it heard no ping on the path it sends on: the two may have chosen different ones.
+    fn keepalive_pause(&mut self) -> Duration {
+        let interval = self.settings.keepalive;
+        if self.settings.we_keepalive {
+            jitter(interval, 10, &mut self.rng)
+        } else {
+            jitter(interval * 5 / 4, 3, &mut self.rng)
+        }
+    }
+
+    fn switch(&mut self, chosen: Option<Remote>, now: Instant) {
+        if let Some(pair) = self.selected.and_then(|old| self.pairs.get_mut(&old.remote)) {
+            pair.mtu.pause();
+            pair.check = None;
+            if matches!(pair.stage, Stage::Suspect(_)) {
+                pair.stage = Stage::Usable;
+            }
+        }
+        let was_direct = self.is_direct();
+        self.selected = chosen.map(|remote| Selected { remote, since: now });
+        self.keepalive_at = None;
+        self.traffic.heard();
+        if self.is_direct() {
+            self.arrived();
+        } else if was_direct && self.ready {
+            self.recover(now);
+        }
+    }
+
+    /// Begins to doubt a path, if it is the one in use, direct, and not in doubt already.
+    fn doubt(&mut self, remote: Remote, certain: bool, now: Instant) {
+        if !self.is_selected(remote) {
+            return;
+        }
+        if let Some(pair) = self.pairs.get_mut(&remote).filter(|pair| pair.is_direct())
+            && matches!(pair.stage, Stage::Usable)
+        {
+            pair.check = None;
+            pair.stage = Stage::Suspect(Suspicion::new(pair.srtt(), certain, now));
+        }
+    }
+
+    /// The path in use is dead, and what was proved of the others is not believed either: they share the way to the
+    /// Internet with it. A late pong may still revive any of them.
+    fn give_up(&mut self, remote: Remote, now: Instant) {
+        self.log.lost(remote);
+        self.disprove_all(false);
+        self.select(now);
+    }
+
+    /// Once a minute of use: is another path better by now, is this one still as wide as it was?
+    fn review_if_due(&mut self, now: Instant) {
+        let Some(pair) = self.selected_pair() else { return };
+        if now.saturating_duration_since(self.reviewed_at) < REVIEW_EVERY {
+            return;
+        }
+        let short = pair.is_direct() && pair.srtt() <= SHORT;
+        let selected = pair.remote;
+        self.reviewed_at = now;
+        for remote in self.remotes() {
+            let Some(pair) = self.pairs.get_mut(&remote) else { continue };
+            if remote == selected {
+                pair.mtu.confirm(now);
+            } else if pair.answered_at.is_some() && !short {
+                self.send_ping(remote, 0, now);
+            }
+        }
+    }
+}
+
+/// Most pairs leave the relay long before; only one that stays is worth large probes.
+const RELAY_SEARCH_AFTER: Duration = Duration::from_secs(5);
+/// A path in use answers for itself at least this often.
+const PROVE_EVERY: Duration = Duration::from_secs(10);
+const REVIEW_EVERY: Duration = Duration::from_secs(60);
+/// No other path could be better by enough to leave this one.
+const SHORT: Duration = Duration::from_millis(10);
