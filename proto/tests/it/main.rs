@@ -1,5 +1,6 @@
 //! The protocol core from outside: published and golden bytes, properties over random input, whole exchanges.
 
+mod control_golden;
 mod esp_allocation;
 mod esp_overhead;
 mod esp_pair;
