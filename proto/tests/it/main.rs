@@ -8,3 +8,5 @@ mod esp_properties;
 mod esp_vectors;
 mod handshake;
 mod noise_oracle;
+#[cfg(test)]
+mod fuzz_corpus;

@@ -1,0 +1,7 @@
+//! See `entries::inner_packet`.
+#![no_main]
+
+#[path = "../entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::inner_packet(bytes));

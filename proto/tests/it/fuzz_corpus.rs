@@ -1,0 +1,195 @@
+//! The fuzz targets' corpus, replayed through the same functions on a stable compiler: every seed and every input that
+//! once broke something stays harmless.
+
+#[path = "../../../fuzz/entries.rs"]
+mod entries;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use warren_proto::certificate::{Certificate, NetworkSigner};
+use warren_proto::control::{
+    CandidateSet, Hello, Invite, Map, PairOpened, Refused, RefusedCode, Start, ToAgent, ToServer,
+};
+use warren_proto::handshake::{Initiator, Responder, Tai64n};
+use warren_proto::inner::Template;
+use warren_proto::io::Ecn;
+use warren_proto::keys::{NetworkId, NodeId, SpiBase, StaticPublic, UnixTime};
+use warren_proto::session::NextHeader;
+use warren_proto::wire::path_probe::{PathMessage, Ping, Pong, ProbeId};
+use warren_proto::wire::relay;
+
+#[test]
+fn the_corpus_is_harmless() {
+    for (name, entry) in entries::ALL {
+        let files = fs::read_dir(corpus(name)).unwrap_or_else(|error| panic!("{name} has no corpus: {error}"));
+        let mut count = 0;
+        for file in files {
+            entry(&fs::read(file.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0, "the corpus of {name} is empty");
+    }
+}
+
+#[test]
+fn every_seed_cut_short_or_with_a_bit_turned_is_harmless() {
+    for (name, entry) in entries::ALL {
+        for file in fs::read_dir(corpus(name)).unwrap() {
+            let mut bytes = fs::read(file.unwrap().path()).unwrap();
+            for length in (0..bytes.len()).step_by(1 + bytes.len() / MUTATIONS) {
+                entry(&bytes[..length]);
+            }
+            for index in (0..bytes.len()).step_by(1 + bytes.len() / MUTATIONS) {
+                bytes[index] ^= 1 << (index % 8);
+                entry(&bytes);
+                bytes[index] ^= 1 << (index % 8);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_target_has_its_file_and_every_file_its_entry() {
+    let mut targets: Vec<_> =
+        fs::read_dir(root().join("fuzz_targets")).unwrap().map(|file| stem(&file.unwrap())).collect();
+    targets.sort();
+
+    assert_eq!(targets, entries::ALL.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "writes the seeds: for whoever changes a format"]
+fn write_the_seeds() {
+    for (name, seed, bytes) in seeds() {
+        fs::create_dir_all(corpus(name)).unwrap();
+        fs::write(corpus(name).join(seed), bytes).unwrap();
+    }
+}
+
+/// One good example of everything there is to parse, from which a fuzzer sets out.
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut seeds = handshake_seeds();
+    seeds.extend(control_seeds());
+    seeds.extend(packet_seeds());
+    let invite = Invite { servers: vec!["192.0.2.10:443".to_owned()], pin: [1; 32], secret: [2; 16] };
+    seeds.push(("invite", "one-server", invite.to_string().into_bytes()));
+    let signed = certificate().sign(&NetworkSigner::new(&entries::NETWORK_KEY)).unwrap();
+    seeds.push(("certificate", "with-routes", signed[..signed.len() - 64].to_vec()));
+    let id = ProbeId([5; 12]);
+    let seen = Some("203.0.113.2:40000".parse().unwrap());
+    for (seed, message) in [
+        ("ping", PathMessage::Ping(Ping { id, length: 64 })),
+        ("pong", PathMessage::Pong(Pong { id, seen })),
+        ("close", PathMessage::Close),
+    ] {
+        seeds.push(("path_probe", seed, message.encode()));
+    }
+    seeds.push(("relay_frame", "data", [&relay::encode_header(7)[..], &[0x80, 1, 2, 3]].concat()));
+    for (seed, message) in [
+        ("bind", relay::Message::Bind([1; 16])),
+        ("bound", relay::Message::Bound),
+        ("challenge", relay::Message::Challenge([2; 16])),
+        ("bind-proof", relay::Message::BindProof([1; 16], [2; 16])),
+    ] {
+        seeds.push(("relay_frame", seed, message.encode()[relay::HEADER_LEN..].to_vec()));
+    }
+    seeds
+}
+
+fn handshake_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut rng = ChaCha20Rng::from_seed([7; 32]);
+    let local = entries::local_identity();
+    let time = Tai64n::from_unix(UnixTime::new(Duration::from_secs(1_800_000_000)));
+    let spi = SpiBase::from_random(8);
+    let (initiator, init) = Initiator::start(&local, local.static_public(), spi, time, None, None, &mut rng).unwrap();
+    let received = Responder::read_init(&local, &init).unwrap();
+    let (_, response) = received.respond(&local, SpiBase::from_random(9), None, &mut rng).unwrap();
+    let confirm = initiator.read_response(&local, &response).unwrap().confirm;
+    let cookie = [&[0x0b, 1, 0, 0][..], &[0x80; 60]].concat();
+    let all = [("init", init), ("response", response), ("confirm", confirm), ("cookie", cookie)];
+    let wire = all.clone().map(|(seed, bytes)| ("wire", seed, bytes));
+    all.map(|(seed, bytes)| ("handshake", seed, bytes)).into_iter().chain(wire).collect()
+}
+
+fn control_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let peer = NodeId::new([3; 16]);
+    let hello = Hello {
+        protocol: 1,
+        node: peer,
+        proof: [4; 64],
+        revision: 5,
+        agent_version: "0.1.0".to_owned(),
+        os: "linux".to_owned(),
+    };
+    let relay = "192.0.2.10:3480".parse().unwrap();
+    let refused = Refused { code: RefusedCode::InviteUsed, text: "used".to_owned() };
+    vec![
+        ("control", "hello", ToServer::Hello(hello).encode()),
+        ("control", "connect", ToServer::Connect(peer).encode()),
+        ("control", "candidates", ToServer::Candidates(CandidateSet::default()).encode()),
+        ("control", "refused", ToAgent::Refused(refused).encode()),
+        ("control", "pair", ToAgent::PairOpened(PairOpened { peer, relay, channel: 6, attempt: 7 }).encode()),
+        ("control", "start", ToAgent::Start(Start { peer, attempt: 7, delay_ms: 8 }).encode()),
+        (
+            "control",
+            "map",
+            ToAgent::Map(Map { revision: 9, full: true, peers: Vec::new(), removed: vec![peer] }).encode(),
+        ),
+    ]
+}
+
+fn packet_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let template = Template::new([100, 64, 0, 1].into(), [100, 64, 0, 2].into(), 64).unwrap();
+    let segment = b"\x00\x50\x1f\x90\x00\x16\x00\x00I like kittens";
+    let mut packet = vec![0; template.header_len()];
+    template.rebuild(&mut packet, 17, Ecn::NotEct, segment.len()).unwrap();
+    packet.extend(segment);
+    let whole = [&packet[..8], &[63], &packet[9..]].concat();
+    let (sender, _) = entries::associations();
+    let datagram = sender.seal_control(NextHeader::Dummy, &[]).unwrap();
+    vec![
+        ("inner_packet", "canonical", packet.clone()),
+        ("inner_packet", "another-ttl", whole),
+        ("open_esp", "plaintext", packet),
+        ("open_esp", "datagram", datagram.clone()),
+        ("wire", "esp", datagram),
+        ("wire", "keepalive", vec![0xff]),
+        ("wire", "stun", [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[1; 12]].concat()),
+    ]
+}
+
+fn certificate() -> Certificate {
+    let key = NetworkSigner::new(&[8; 32]).public();
+    Certificate {
+        network: NetworkId::new([1; 16]),
+        node: NodeId::new([2; 16]),
+        name: "laptop".to_owned(),
+        v4: [100, 64, 0, 1].into(),
+        v6: [0xfd00, 0, 0, 0, 0, 0, 0, 1].into(),
+        static_key: StaticPublic::new([3; 32]),
+        identity_key: warren_proto::keys::IdentityPublic::new(*key.as_bytes()),
+        routes: vec![([10, 1, 0, 0].into(), 16)],
+        not_before: UnixTime::new(Duration::from_secs(1_700_000_000)),
+        not_after: UnixTime::new(Duration::from_secs(1_900_000_000)),
+        epoch: 1,
+    }
+}
+
+fn corpus(name: &str) -> PathBuf {
+    root().join("corpus").join(name)
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
+}
+
+fn stem(file: &fs::DirEntry) -> String {
+    file.path().file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+/// Enough to meet every field of a message, few enough for a second in a debug build.
+const MUTATIONS: usize = 40;
