@@ -121,6 +121,11 @@ impl OutboundSa {
         u32::try_from(before + 1).map_err(|_| Discard::SaExpired)
     }
 
+    /// How [`Self::seal_packet`] would send this packet.
+    pub fn form(&self, packet: &[u8]) -> Result<Form, Discard> {
+        self.template.classify(packet).map(|(_, form)| form)
+    }
+
     /// How many sequence numbers have been given out.
     pub fn sealed(&self) -> u64 {
         self.last.load(Ordering::Relaxed).min(SEALED_MAX)
