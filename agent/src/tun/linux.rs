@@ -1,0 +1,125 @@
+//! The kernel's TUN device: made at start, gone when the daemon ends, however it ends.
+//!
+//! No packet information header and no offloads: one read is one packet.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::Path;
+
+use nix::libc;
+use tun_rs::{DeviceBuilder, SyncDevice};
+
+use super::{INITIAL_MTU, Tun};
+
+/// A TUN device of this process.
+pub struct LinuxTun {
+    device: SyncDevice,
+    name: String,
+    index: u32,
+}
+
+/// Why there is no TUN device; each has its own remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The kernel has no TUN support, or a container was not given the device node.
+    #[error(
+        "/dev/net/tun is missing: load the module with `modprobe tun`, or give the container the device /dev/net/tun"
+    )]
+    DeviceMissing,
+    /// The name is too long or has characters that interface names cannot have.
+    #[error("{0:?} cannot be an interface name: use 1 to 15 letters, digits, `-`, `_` or `.`")]
+    NameInvalid(String),
+    /// Another program holds it, or it is an interface of another kind.
+    #[error("the interface name {0:?} is taken: choose another with --tun")]
+    NameTaken(String),
+    /// The process may not make interfaces.
+    #[error("no permission to make a TUN device: run as root or with CAP_NET_ADMIN")]
+    Permission,
+    /// Anything else the kernel says.
+    #[error("cannot make the TUN device: {0}")]
+    Other(#[source] io::Error),
+}
+
+impl LinuxTun {
+    /// Makes the device `name`, down and without addresses, with [`INITIAL_MTU`].
+    ///
+    /// A persistent TUN device of that name which nobody holds is taken over; `netcfg` clears what is left on it.
+    pub fn open(name: &str) -> Result<Self, OpenError> {
+        check_name(name)?;
+        if !Path::new(TUN_NODE).exists() {
+            return Err(OpenError::DeviceMissing);
+        }
+        let device = DeviceBuilder::new()
+            .name(name)
+            .mtu(INITIAL_MTU)
+            .inherit_enable_state()
+            .build_sync()
+            .map_err(|error| OpenError::of(error, name))?;
+        device.set_nonblocking(true).map_err(OpenError::Other)?;
+        let index = device.if_index().map_err(OpenError::Other)?;
+        Ok(Self { device, name: name.to_owned(), index })
+    }
+
+    /// The interface name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The interface index, for `netcfg`.
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+impl Tun for LinuxTun {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.device.recv(buffer)
+    }
+
+    fn send(&self, packet: &[u8]) -> io::Result<()> {
+        self.device.send(packet).map(drop)
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the device owns the descriptor and lives as long as the borrow of self
+        unsafe { BorrowedFd::borrow_raw(self.device.as_raw_fd()) }
+    }
+}
+
+impl OpenError {
+    fn of(error: io::Error, name: &str) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => Self::DeviceMissing,
+            Some(libc::EACCES | libc::EPERM) => Self::Permission,
+            // EBUSY: a TUN that somebody holds. EINVAL: an interface of another kind.
+            Some(libc::EBUSY | libc::EEXIST | libc::EINVAL) => Self::NameTaken(name.to_owned()),
+            Some(_) | None => Self::Other(error),
+        }
+    }
+}
+
+/// What the kernel accepts (`dev_valid_name`), less what a shell or `ip` would stumble over.
+fn check_name(name: &str) -> Result<(), OpenError> {
+    let length_ok = (1..=MAX_NAME_LEN).contains(&name.len());
+    let bytes_ok = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_dots = name == "." || name == "..";
+    if length_ok && bytes_ok && !is_dots { Ok(()) } else { Err(OpenError::NameInvalid(name.to_owned())) }
+}
+
+const TUN_NODE: &str = "/dev/net/tun";
+
+/// IFNAMSIZ less the terminating zero.
+const MAX_NAME_LEN: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_interface_can_have_is_refused_before_the_kernel_is_asked() {
+        for bad in ["", ".", "..", "a name", "sixteen-bytes-xy", "a/b", "%d", "ü"] {
+            assert!(matches!(check_name(bad), Err(OpenError::NameInvalid(_))), "{bad:?}");
+        }
+        assert!(check_name("warren0").is_ok());
+    }
+}
