@@ -1,0 +1,143 @@
+//! The one UDP port of the agent: a socket per address family, sends with and without a time to live, batched receives.
+//!
+//! ESP, handshakes, probes, STUN and QUIC all leave and arrive here, so that what the rendezvous observes is what peers
+//! reach. What a datagram means is left to `data_plane`; which address to use, to the slow path.
+
+mod batch;
+mod quic_socket;
+mod socket;
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use warren_proto::io::{Ecn, Remote, Transmit};
+use warren_proto::wire::relay;
+
+pub(crate) use batch::{Batch, Received};
+pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
+use socket::Socket;
+
+/// The IPv4 and the IPv6 socket, both on one port.
+///
+/// A host without IPv6 has only the first; sends to IPv6 addresses then fail with `NetworkUnreachable`.
+#[derive(Debug)]
+pub struct Sockets {
+    v4: Socket,
+    v6: Option<Socket>,
+    port: u16,
+}
+
+/// One datagram of the slow path: a handshake, probe, STUN request or relay message.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Where to.
+    pub to: SocketAddr,
+    /// IP time to live for this one datagram, when it must die on the way.
+    pub ttl: Option<u8>,
+    /// UDP payload.
+    pub bytes: &'a [u8],
+}
+
+impl Sockets {
+    /// Binds both families to `port`, or to one free port of the system's choice that the caller should keep.
+    ///
+    /// Fails with `AddrInUse` when the asked port is taken in either family.
+    pub fn bind(port: Option<u16>) -> io::Result<Arc<Self>> {
+        let Some(port) = port else { return Self::bind_any() };
+        let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into())?;
+        let v6 = match Socket::bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+            Ok(socket) => Some(socket),
+            Err(error) if socket::family_is_missing(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let port = v4.local_addr()?.port();
+        Ok(Arc::new(Self { v4, v6, port }))
+    }
+
+    /// A port free in IPv4 may be taken in IPv6, so this tries a few.
+    fn bind_any() -> io::Result<Arc<Self>> {
+        let mut last = io::ErrorKind::AddrInUse.into();
+        for _ in 0..BIND_TRIES {
+            let probe = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
+            let port = probe.local_addr()?.port();
+            drop(probe);
+            match Self::bind(Some(port)) {
+                Ok(sockets) => return Ok(sockets),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// The port of both families; worth keeping over restarts, for NAT mappings and forwarded ports.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether IPv6 datagrams can be sent at all.
+    pub const fn has_ipv6(&self) -> bool {
+        self.v6.is_some()
+    }
+
+    /// Sends one datagram of the slow path. `WouldBlock` means that it was not sent.
+    ///
+    /// Takes another way than [`Self::forward`]: an odd candidate that the kernel refuses with `EINVAL` must not
+    /// make the fast path believe in an old kernel without offloads.
+    pub fn send(&self, datagram: &Datagram<'_>) -> io::Result<()> {
+        let socket = self.of(datagram.to)?;
+        match datagram.ttl {
+            None => socket.send(datagram.to, datagram.bytes),
+            Some(ttl) => socket.send_with_ttl(datagram.to, ttl, datagram.bytes),
+        }
+    }
+
+    /// Sends what the core asked for, wrapped into a relay frame when it goes through one.
+    pub fn transmit(&self, transmit: &Transmit) -> io::Result<()> {
+        match transmit.to {
+            Remote::Direct(to) => self.send(&Datagram { to, ttl: transmit.ttl, bytes: &transmit.datagram }),
+            Remote::Relay(at) => {
+                let frame = [&relay::encode_header(at.channel)[..], &transmit.datagram].concat();
+                self.send(&Datagram { to: at.relay, ttl: transmit.ttl, bytes: &frame })
+            }
+        }
+    }
+
+    /// Sends one ESP or QUIC datagram: no allocation, congestion bits as given. `WouldBlock` means not sent.
+    pub fn forward(&self, to: SocketAddr, ecn: Ecn, bytes: &[u8]) -> io::Result<()> {
+        self.of(to)?.forward(to, ecn, bytes)
+    }
+
+    /// The descriptors to poll for reading, IPv4 first.
+    pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.v4.descriptor(), self.v6.as_ref().map(Socket::descriptor))
+    }
+
+    /// The descriptor that datagrams to this address leave by.
+    pub(crate) fn descriptor(&self, to: SocketAddr) -> Option<BorrowedFd<'_>> {
+        self.of(to).ok().map(Socket::descriptor)
+    }
+
+    /// Receives as many datagrams as are there and fit, by the socket with this index of [`Self::descriptors`].
+    pub(crate) fn receive(&self, index: usize, batch: &mut Batch) -> io::Result<()> {
+        let socket = if index == 0 { Some(&self.v4) } else { self.v6.as_ref() };
+        socket.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |socket| socket.receive(batch))
+    }
+
+    fn of(&self, to: SocketAddr) -> io::Result<&Socket> {
+        match to {
+            // the kernel answers EINVAL, which the fast path would take for an old kernel
+            _ if to.port() == 0 => Err(io::ErrorKind::InvalidInput.into()),
+            SocketAddr::V4(_) => Ok(&self.v4),
+            SocketAddr::V6(_) => self.v6.as_ref().ok_or_else(|| io::ErrorKind::NetworkUnreachable.into()),
+        }
+    }
+}
+
+/// Another program would have to hold the IPv6 side of this many random ports.
+const BIND_TRIES: usize = 16;
+
+#[cfg(test)]
+mod tests;
