@@ -1,0 +1,110 @@
+//! The fast path: inner packets out, datagrams in, by a table that the slow path publishes.
+//!
+//! ```text
+//!            outbound thread                               inbound thread
+//! TUN -> look up destination -> seal -> UDP     UDP -> classify -> look up SPI -> open -> TUN
+//!            | no SA, no path                              | handshake, control, STUN
+//!            +------------------> bounded queue <----------+
+//!                                  slow path
+//! ```
+//! A packet that the table cannot place goes up as an [`Upcall`] if the queue has room, and is counted as dropped if
+//! not; neither thread waits for the slow path, reads a clock per packet or allocates in steady state. No handshake and
+//! no policy here: who may talk, and on which path, is in the table.
+
+mod answer;
+mod counters;
+mod fib;
+mod fragment;
+mod inbound;
+mod outbound;
+mod upcall;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::mpsc;
+
+pub use counters::Counters;
+pub use fib::{Fib, PeerRoute};
+pub use upcall::Upcall;
+
+use crate::tun::Tun;
+use crate::udp::{QuicFeed, Sockets};
+use inbound::Inbound;
+use outbound::Outbound;
+use upcall::Upcalls;
+
+/// The two running threads; dropping it stops them.
+#[derive(Debug)]
+pub struct DataPlane {
+    stop: Arc<EventFd>,
+    threads: Vec<JoinHandle<()>>,
+    counters: Arc<Counters>,
+}
+
+/// What each thread holds.
+struct Shared<T> {
+    tun: Arc<T>,
+    sockets: Arc<Sockets>,
+    fib: Arc<ArcSwap<Fib>>,
+    counters: Arc<Counters>,
+    upcalls: Upcalls,
+    stop: Arc<EventFd>,
+}
+
+impl DataPlane {
+    /// Starts forwarding between `tun` and `sockets` by whatever `fib` holds at the moment.
+    ///
+    /// The receiver gets what is not plain ESP data, in order of arrival; the caller must keep it drained.
+    pub fn start<T: Tun>(
+        tun: Arc<T>,
+        sockets: Arc<Sockets>,
+        fib: Arc<ArcSwap<Fib>>,
+        quic: QuicFeed,
+    ) -> io::Result<(Self, mpsc::Receiver<Upcall>)> {
+        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let counters = Arc::new(Counters::default());
+        let (upcalls, receiver) = upcall::queue();
+        let shared = || Shared {
+            tun: Arc::clone(&tun),
+            sockets: Arc::clone(&sockets),
+            fib: Arc::clone(&fib),
+            counters: Arc::clone(&counters),
+            upcalls: upcalls.clone(),
+            stop: Arc::clone(&stop),
+        };
+        let (outbound, inbound) = (Outbound::new(shared()), Inbound::new(shared(), quic));
+        // made first, so that its drop stops the first thread should the second not start
+        let mut plane = Self { stop: Arc::clone(&stop), threads: Vec::new(), counters: Arc::clone(&counters) };
+        plane.threads.push(thread::Builder::new().name("warren-outbound".into()).spawn(|| outbound.run())?);
+        plane.threads.push(thread::Builder::new().name("warren-inbound".into()).spawn(|| inbound.run())?);
+        Ok((plane, receiver))
+    }
+
+    /// What was dropped that no peer can be charged with, and what the kernel would not take.
+    pub const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Stops both threads and waits for them; takes no longer than the packets in hand.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        // fails only when the event is full, and then it is readable already
+        let _ = self.stop.write(1);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
