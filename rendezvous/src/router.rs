@@ -1,9 +1,9 @@
 //! The URL table. Handlers live in `web` and here only for the two that say whether the server is well.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::{Router, middleware};
 
 use crate::app::App;
 use crate::web;
@@ -14,7 +14,8 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(app.clone())
-        .merge(web::router(app))
+        .merge(web::router(app.clone()))
+        .layer(middleware::from_fn_with_state(app, web::secure))
 }
 
 /// `GET /readyz`: whether the database answers; the listeners are open before this one is.

@@ -5,12 +5,16 @@ mod certify;
 mod create_admin;
 mod create_invite;
 mod enrol_device;
+mod follow_invite;
 mod list_devices;
 mod logout_device;
 mod open_network;
 mod rename_device;
 mod revoke_device;
 mod setup_token;
+mod show_device;
+mod sign_in;
+mod sign_out;
 
 use sha2::{Digest, Sha256};
 
@@ -22,12 +26,16 @@ use crate::store::{AuditEntry, Tx};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
 pub use enrol_device::{Enrolment, enrol_device};
+pub use follow_invite::follow_invite;
 pub use list_devices::{DeviceView, list_devices};
 pub use logout_device::logout_device;
 pub use open_network::open_network;
 pub use rename_device::rename_device;
 pub use revoke_device::revoke_device;
 pub use setup_token::{consume_setup_token, create_setup_token};
+pub use show_device::show_device;
+pub(crate) use sign_in::{SignInError, begin_session, sign_in};
+pub(crate) use sign_out::sign_out;
 
 /// Appends an audit line to the transaction.
 async fn audit(

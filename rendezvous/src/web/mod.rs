@@ -1,10 +1,65 @@
-//! The dashboard: pages and forms.
+//! The dashboard: pages rendered on the server, forms that are posted and answered by a redirect, streams that keep
+//! the pages live. No SQL and no JSON; what is done is done by `actions`.
 
-use axum::Router;
+mod account;
+mod activity;
+mod assets;
+mod devices;
+mod format;
+mod headers;
+mod live;
+mod page;
+mod problem;
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
+use crate::auth::Gate;
+
+use live::Streams;
+
+/// What the pages' handlers share.
+#[derive(Clone, FromRef)]
+struct Web {
+    app: App,
+    gate: Arc<Gate>,
+    streams: Streams,
+}
 
 /// Every page, form and asset.
 pub fn router(app: App) -> Router {
-    Router::new().with_state(app)
+    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new() };
+    Router::new()
+        .route("/", get(async || Redirect::to("/devices")))
+        .route("/setup", get(account::setup::page).post(account::setup::submit))
+        .route("/sign-in", get(account::sign_in::page).post(account::sign_in::submit))
+        .route("/sign-out", post(account::sign_out::submit))
+        .route("/devices", get(devices::list::page))
+        .route("/devices/live", get(devices::list::live))
+        .route("/devices/new", get(devices::add::page).post(devices::add::submit))
+        .route("/devices/new/{id}", get(devices::invited::page))
+        .route("/devices/new/{id}/live", get(devices::invited::live))
+        .route("/devices/{id}", get(devices::show::page))
+        .route("/devices/{id}/live", get(devices::show::live))
+        .route("/devices/{id}/rename", post(devices::rename::submit))
+        .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
+        .route("/activity", get(activity::page))
+        .route("/assets/{name}", get(assets::asset))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::not_found)
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(CompressionLayer::new())
+        .with_state(web)
 }
+
+pub(crate) use headers::secure;
+
+/// The longest form holds a name and a password of 1,024 bytes.
+const MAX_FORM: usize = 16 * 1024;

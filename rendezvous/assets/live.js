@@ -1,0 +1,131 @@
+/**
+ * Keeps a page live: replaces elements by id as the server sends them, and says honestly whether it still does.
+ *
+ * The page names its stream in `data-live` and the state it was rendered from in `data-state` on <main>. Every event
+ * "patch" carries one element with an id; the event id names the state that is complete with it, so that a new
+ * connection resumes where the last one ended. Without this module the page is a page: reload it to see changes.
+ */
+
+const main = /** @type {HTMLElement} */ (document.querySelector("main"));
+const mark = document.getElementById("live-mark");
+const policy = window.trustedTypes
+  ? window.trustedTypes.createPolicy("app", { createHTML: (/** @type {string} */ html) => html })
+  : { createHTML: (/** @type {string} */ html) => html };
+
+/** The server beats every 10 s; two and a half beats of silence is not live. */
+const SILENCE_MS = 25_000;
+/** A hidden tab gives its connection back after this long. */
+const HIDDEN_MS = 30_000;
+/** Waits between attempts once the browser itself has given up. */
+const RETRY_MS = [1_000, 2_000, 5_000, 10_000, 20_000];
+
+let resumeFrom = main.dataset.state ?? "";
+/** @type {EventSource | undefined} */
+let source;
+let failures = 0;
+let lastHeard = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let retryTimer, hideTimer;
+
+/** @param {"live" | "stale" | "paused"} state @param {string} text */
+function show(state, text) {
+  if (!mark || mark.dataset.state === state) return;
+  mark.dataset.state = state;
+  const words = mark.querySelector("[data-words]");
+  if (words) words.textContent = text;
+}
+
+function heard() {
+  lastHeard = Date.now();
+  failures = 0;
+  show("live", "Live");
+}
+
+/** Puts the focus back on the control that stands where the focused one stood. @param {Element} before @param {Element} after */
+function carryFocus(before, after) {
+  const focusable = "a[href], button, input, summary";
+  const index = [...before.querySelectorAll(focusable)].indexOf(/** @type {Element} */ (document.activeElement));
+  return () => /** @type {HTMLElement | undefined} */ ([...after.querySelectorAll(focusable)][index])?.focus({ preventScroll: true });
+}
+
+/** @param {string} html */
+function patch(html) {
+  const template = document.createElement("template");
+  template.innerHTML = /** @type {string} */ (policy.createHTML(html));
+  const next = template.content.firstElementChild;
+  const current = next && document.getElementById(next.id);
+  if (!next || !current) return;
+  const refocus = current.contains(document.activeElement) ? carryFocus(current, next) : undefined;
+  current.replaceWith(next);
+  if (next.matches("[data-fresh]")) next.classList.add("fresh");
+  refocus?.();
+  tellTimes(next);
+}
+
+function open() {
+  clearTimeout(retryTimer);
+  source?.close();
+  const url = new URL(/** @type {string} */ (main.dataset.live), location.href);
+  url.searchParams.set("from", resumeFrom);
+  source = new EventSource(url);
+  source.addEventListener("open", heard);
+  source.addEventListener("beat", heard);
+  source.addEventListener("patch", (event) => {
+    heard();
+    patch(event.data);
+    if (event.lastEventId) resumeFrom = event.lastEventId;
+  });
+  source.addEventListener("error", failed);
+}
+
+function failed() {
+  show("stale", "Not live: reconnecting");
+  if (source?.readyState !== EventSource.CLOSED) return;
+  failures += 1;
+  // A session that has ended closes every stream at once; a plain reload then leads to the sign-in page.
+  retryTimer = setTimeout(open, RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]);
+}
+
+function watchSilence() {
+  if (source && Date.now() - lastHeard > SILENCE_MS) {
+    show("stale", "Not live: reconnecting");
+    open();
+    lastHeard = Date.now();
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hideTimer);
+  if (document.hidden) {
+    hideTimer = setTimeout(() => {
+      source?.close();
+      source = undefined;
+      show("paused", "Paused");
+    }, HIDDEN_MS);
+  } else if (!source) open();
+});
+
+/** Rewrites relative times as they age, and offers the exact one in the reader's zone. @param {ParentNode} root */
+function tellTimes(root) {
+  for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (root.querySelectorAll("time[data-relative]"))) {
+    const then = new Date(time.dateTime);
+    time.textContent = relative((then.getTime() - Date.now()) / 1000);
+    time.title = then.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "long" });
+  }
+}
+
+/** The same words as the server's. @param {number} seconds negative for the past */
+function relative(seconds) {
+  const ago = Math.abs(seconds);
+  const [amount, unit] = ago < 60 ? [Math.floor(ago), "s"] : ago < 3600 ? [Math.floor(ago / 60), "min"]
+    : ago < 86400 ? [Math.floor(ago / 3600), "h"] : [Math.floor(ago / 86400), "d"];
+  if (ago < 5) return "just now";
+  return seconds < 0 ? `${amount} ${unit} ago` : `in ${amount} ${unit}`;
+}
+
+tellTimes(document);
+setInterval(() => tellTimes(document), 5_000);
+if (main.dataset.live) {
+  setInterval(watchSilence, 5_000);
+  open();
+}

@@ -1,0 +1,64 @@
+//! The cookies, by name and attribute.
+//!
+//! Over TLS the names carry the `__Host-` or `__Secure-` prefix, with which a browser itself refuses a cookie that
+//! another host or an unprotected connection has set.
+
+use axum::http::HeaderMap;
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use time::Duration;
+
+use super::admin::SESSION_ABSOLUTE;
+use super::token::Token;
+
+/// The signed-in session.
+pub(super) const SESSION: &str = "warren";
+/// A browser that has not signed in, so that its forms are guarded too.
+pub(super) const VISITOR: &str = "warren-visitor";
+/// An invite, kept in the browser that made it so that its page can show the command again.
+const INVITE: &str = "warren-invite";
+
+/// The token in the cookie of this name.
+pub(super) fn token(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Token> {
+    Token::parse(CookieJar::from_headers(headers).get(&host_name(name, is_secure))?.value())
+}
+
+/// The cookie that holds a session for as long as a session may last.
+pub(crate) fn session_cookie(token: &Token, is_secure: bool) -> Cookie<'static> {
+    let age = Duration::try_from(SESSION_ABSOLUTE).unwrap_or(Duration::DAY);
+    host_cookie(SESSION, token.to_text(), is_secure).max_age(age).build()
+}
+
+/// The cookie that ends the session in this browser.
+pub(crate) fn clear_cookie(is_secure: bool) -> Cookie<'static> {
+    host_cookie(SESSION, String::new(), is_secure).max_age(Duration::ZERO).build()
+}
+
+/// The cookie of a visitor; gone when the browser closes.
+pub(super) fn visitor_cookie(token: &Token, is_secure: bool) -> Cookie<'static> {
+    host_cookie(VISITOR, token.to_text(), is_secure).build()
+}
+
+/// The cookie that lets the page at `path`, and only it, show an invite again.
+pub(crate) fn invite_cookie(word: String, path: String, age: std::time::Duration, is_secure: bool) -> Cookie<'static> {
+    let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
+    let name = if is_secure { format!("__Secure-{INVITE}") } else { INVITE.to_owned() };
+    Cookie::build((name, word)).path(path).http_only(true).secure(is_secure).same_site(SameSite::Lax).max_age(age).build()
+}
+
+/// The invite that this browser holds for the requested path.
+pub(crate) fn read_invite_cookie(headers: &HeaderMap, is_secure: bool) -> Option<String> {
+    let name = if is_secure { format!("__Secure-{INVITE}") } else { INVITE.to_owned() };
+    Some(CookieJar::from_headers(headers).get(&name)?.value().to_owned())
+}
+
+fn host_cookie(name: &str, value: String, is_secure: bool) -> axum_extra::extract::cookie::CookieBuilder<'static> {
+    Cookie::build((host_name(name, is_secure), value))
+        .path("/")
+        .http_only(true)
+        .secure(is_secure)
+        .same_site(SameSite::Lax)
+}
+
+fn host_name(name: &str, is_secure: bool) -> String {
+    if is_secure { format!("__Host-{name}") } else { name.to_owned() }
+}

@@ -1,0 +1,63 @@
+//! `/devices/new`: makes the invite behind the one command that adds a device.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::CookieJar;
+use serde::Deserialize;
+
+use super::super::Web;
+use super::super::page::{self, Shell};
+use super::super::problem::Problem;
+use super::Nothing;
+use crate::actions::{self, InviteRequest};
+use crate::auth::{Admin, AdminForm, invite_cookie};
+use crate::domain::Actor;
+
+#[derive(Template)]
+#[template(path = "devices/new.html")]
+struct NewPage {
+    shell: Shell,
+    minutes: u64,
+    problem: Option<&'static str>,
+}
+
+/// `?gone`, set when a command cannot be shown again.
+#[derive(Deserialize)]
+pub(in crate::web) struct Why {
+    gone: Option<String>,
+}
+
+/// `GET /devices/new`
+pub(in crate::web) async fn page(
+    State(web): State<Web>,
+    admin: Admin,
+    Query(why): Query<Why>,
+) -> Result<Html<String>, Problem> {
+    page::html(&NewPage {
+        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        minutes: INVITE_LIFE.as_secs() / 60,
+        problem: why.gone.map(|_| "That command has expired, or was made in another browser. Make a new one."),
+    })
+}
+
+/// `POST /devices/new`: the invite itself goes into a cookie of its own page, so that reloading shows it again while
+/// the server keeps only its hash.
+pub(in crate::web) async fn submit(
+    State(web): State<Web>,
+    AdminForm { admin, form: Nothing {} }: AdminForm<Nothing>,
+) -> Result<Response, Problem> {
+    let request = InviteRequest { expires_after: Some(INVITE_LIFE), ..InviteRequest::default() };
+    let created = actions::create_invite(&web.app, &Actor::Admin(admin.name), request).await?;
+    let path = format!("/devices/new/{}", created.id);
+    let cookie = invite_cookie(created.invite.to_string(), path.clone(), KEEP_FOR, admin.client.is_secure);
+
+    Ok((CookieJar::new().add(cookie), Redirect::to(&path)).into_response())
+}
+
+/// Long enough to walk to the device, short enough that a forgotten terminal scroll-back admits nobody.
+const INVITE_LIFE: Duration = Duration::from_secs(15 * 60);
+/// The page still tells how it went when one comes back to it; the invite in it has expired by then.
+const KEEP_FOR: Duration = Duration::from_secs(60 * 60);

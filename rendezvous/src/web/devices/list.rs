@@ -1,0 +1,80 @@
+//! `/devices`: every device with its paths, live.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::{Html, Response};
+
+use super::super::Web;
+use super::super::live::{From, Part, Snapshot, Source};
+use super::super::page::{self, Shell};
+use super::super::problem::Problem;
+use super::super::view::{DeviceList, DeviceRow};
+use super::Done;
+use crate::actions;
+use crate::auth::Admin;
+
+#[derive(Template)]
+#[template(path = "devices/list.html")]
+struct ListPage {
+    shell: Shell,
+    state: String,
+    done: Option<&'static str>,
+    list: DeviceList,
+}
+
+#[derive(Template)]
+#[template(path = "devices/_summary.html")]
+struct SummaryPart<'a> {
+    list: &'a DeviceList,
+}
+
+#[derive(Template)]
+#[template(path = "devices/_list.html")]
+struct ListPart<'a> {
+    list: &'a DeviceList,
+}
+
+#[derive(Template)]
+#[template(path = "devices/_device_row.html")]
+struct RowPart<'a> {
+    row: &'a DeviceRow,
+}
+
+/// `GET /devices`
+pub(in crate::web) async fn page(
+    State(web): State<Web>,
+    admin: Admin,
+    Query(done): Query<Done>,
+) -> Result<Html<String>, Problem> {
+    let list = load(&web).await?;
+    page::html(&ListPage {
+        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        state: snapshot(&list)?.state(),
+        done: done.sentence(),
+        list,
+    })
+}
+
+/// `GET /devices/live`
+pub(in crate::web) async fn live(
+    State(web): State<Web>,
+    admin: Admin,
+    Query(from): Query<From>,
+) -> Result<Response, Problem> {
+    let say = |web: Web| async move { Ok(Some(snapshot(&load(&web).await?)?)) };
+    Source::new(&web, admin, say).stream(from).await
+}
+
+async fn load(web: &Web) -> Result<DeviceList, Problem> {
+    Ok(DeviceList::new(&actions::list_devices(&web.app).await?, web.app.now()))
+}
+
+fn snapshot(list: &DeviceList) -> Result<Snapshot, Problem> {
+    let summary = Part::new("summary", &list.summary(), SummaryPart { list }.render()?);
+    let whole = Part::new("device-list", list, ListPart { list }.render()?);
+    let mut parts = vec![summary.clone()];
+    for row in &list.rows {
+        parts.push(Part::new(format!("device-{}", row.id), row, RowPart { row }.render()?));
+    }
+    Ok(Snapshot { outline: list.outline(), whole: vec![summary, whole], parts })
+}

@@ -1,0 +1,35 @@
+//! `POST /devices/{id}/rename`
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::super::Web;
+use super::super::format::sentence;
+use super::super::problem::Problem;
+use super::{device_id, show};
+use crate::actions;
+use crate::auth::AdminForm;
+use crate::domain::Actor;
+use crate::error::Error;
+
+#[derive(Deserialize)]
+pub(in crate::web) struct RenameForm {
+    name: String,
+}
+
+/// Renames, and goes back to the device's page; a name that will not do is shown there with the reason.
+pub(in crate::web) async fn submit(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    AdminForm { admin, form }: AdminForm<RenameForm>,
+) -> Result<Response, Problem> {
+    let id = device_id(&id)?;
+    match actions::rename_device(&web.app, &Actor::Admin(admin.name.clone()), id, &form.name).await {
+        Ok(_) => Ok(Redirect::to(&format!("/devices/{id}?done=renamed")).into_response()),
+        Err(error @ (Error::NameInvalid | Error::NameTaken | Error::DeviceRevoked)) => {
+            show::page_with_wrong_name(&web, &admin, id, form.name, sentence(&error.to_string())).await
+        }
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,136 @@
+//! How values look to a person: sizes, round trips, moments.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use warren_proto::keys::UnixTime;
+
+/// A count of bytes: `0 B`, `999 B`, `1.2 MB`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Bytes(pub(super) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| self.0 >= *unit) else {
+            return write!(f, "{} B", self.0);
+        };
+        let tenths = self.0 / (unit / 10);
+        if tenths >= 1000 { write!(f, "{} {name}", tenths / 10) } else { write!(f, "{}.{} {name}", tenths / 10, tenths % 10) }
+    }
+}
+
+/// A round-trip time: `0.4 ms`, `12 ms`, `1.5 s`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Rtt(pub(super) Duration);
+
+impl fmt::Display for Rtt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        match micros {
+            0..10_000 => write!(f, "{}.{} ms", micros / 1000, micros % 1000 / 100),
+            10_000..1_000_000 => write!(f, "{} ms", micros / 1000),
+            _ => write!(f, "{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+        }
+    }
+}
+
+/// A point in time in the three forms a page needs: relative for the eye, exact on hover, RFC 3339 for programs.
+///
+/// Two moments are equal when they are the same point in time, whenever they are told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moment {
+    pub(super) relative: String,
+    pub(super) exact: String,
+    pub(super) rfc3339: String,
+}
+
+impl Moment {
+    /// `at`, told at `now`.
+    pub(super) fn new(at: UnixTime, now: UnixTime) -> Self {
+        let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+        let date = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Self {
+            relative: relative(at, now),
+            exact: date.format(EXACT).unwrap_or_default(),
+            rfc3339: date.format(&Rfc3339).unwrap_or_default(),
+        }
+    }
+}
+
+/// An error's text as a sentence of a page: with a capital and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        self.rfc3339 == other.rfc3339
+    }
+}
+
+impl Eq for Moment {}
+
+impl Hash for Moment {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rfc3339.hash(state);
+    }
+}
+
+fn relative(at: UnixTime, now: UnixTime) -> String {
+    let ago = now.since_epoch().saturating_sub(at.since_epoch());
+    let ahead = at.since_epoch().saturating_sub(now.since_epoch());
+    let distance = ago.max(ahead).as_secs();
+    let (amount, unit) = match distance {
+        0..5 => return "just now".to_owned(),
+        5..60 => (distance, "s"),
+        60..3600 => (distance / 60, "min"),
+        3600..86400 => (distance / 3600, "h"),
+        _ => (distance / 86400, "d"),
+    };
+    if ahead > ago { format!("in {amount} {unit}") } else { format!("{amount} {unit} ago") }
+}
+
+const EXACT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+/// Decimal units, as network tools print them; the largest first.
+const UNITS: [(u64, &str); 4] =
+    [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_with_three_digits() {
+        let text = |bytes| Bytes(bytes).to_string();
+
+        assert_eq!([text(0), text(999), text(1_000)], ["0 B", "999 B", "1.0 kB"]);
+        assert_eq!([text(1_250_000), text(123_456_789), text(u64::MAX)], ["1.2 MB", "123 MB", "18446744 TB"]);
+    }
+
+    #[test]
+    fn round_trips_read_in_milliseconds() {
+        let text = |micros| Rtt(Duration::from_micros(micros)).to_string();
+
+        assert_eq!([text(430), text(9_990), text(12_345), text(1_540_000)], ["0.4 ms", "9.9 ms", "12 ms", "1.5 s"]);
+    }
+
+    #[test]
+    fn a_moment_is_told_relative_and_exact() {
+        let now = UnixTime::from_secs(1_795_436_311);
+        let moment = Moment::new(UnixTime::from_secs(1_795_436_311 - 130), now);
+
+        assert_eq!(moment.relative, "2 min ago");
+        assert_eq!(moment.exact, "2026-11-23 12:16:21 UTC");
+        assert_eq!(moment.rfc3339, "2026-11-23T12:16:21Z");
+        assert_eq!(Moment::new(now.plus(Duration::from_secs(900)), now).relative, "in 15 min");
+        assert_eq!(Moment::new(now, now).relative, "just now");
+    }
+}

@@ -1,0 +1,135 @@
+//! Pages for what goes wrong: each says what it is and what to do, and nothing of our insides.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use tracing::error;
+
+use super::page::Shell;
+use super::assets;
+use crate::auth::Refusal;
+use crate::error::Error;
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// Every live stream is taken.
+    Busy,
+    /// The form was not made by one of our pages.
+    Forged,
+    /// It was here, and is not any more.
+    Gone,
+    /// Our fault or the host's.
+    Internal(anyhow::Error),
+    /// There is no such page or thing.
+    NotFound,
+    /// Nobody is signed in.
+    SignInFirst {
+        /// Where to go afterwards.
+        next: String,
+    },
+    /// A form that is too long, or lacks a field.
+    Unreadable,
+}
+
+#[derive(Template)]
+#[template(path = "errors/error.html")]
+struct ErrorPage {
+    shell: Shell,
+    code: u16,
+    title: &'static str,
+    text: &'static str,
+}
+
+impl Problem {
+    const fn words(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many pages are open",
+                "The server keeps no more live pages than this. Close some, or reload this one now and then.",
+            ),
+            Self::Forged => (
+                StatusCode::FORBIDDEN,
+                "That form has expired",
+                "It did not come from a current page of this dashboard, so nothing was changed. Go back, reload the \
+                 page and send it again. If cookies are blocked for this site, allow them.",
+            ),
+            Self::Gone => (StatusCode::NOT_FOUND, "That is gone", "What this page showed does not exist any more."),
+            Self::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The server could not do that",
+                "Nothing you did is wrong. Try again; the server's log says what happened.",
+            ),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "The address may be mistyped, or what it named was removed.",
+            ),
+            Self::SignInFirst { .. } => (StatusCode::UNAUTHORIZED, "Sign in first", "Your session has ended."),
+            Self::Unreadable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "That form could not be read",
+                "A field is missing or far too long. Go back, reload the page and send it again.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Self::SignInFirst { next } = &self {
+            return Redirect::to(&super::account::sign_in_path(next)).into_response();
+        }
+        if let Self::Internal(reason) = &self {
+            error!(error.reason = format!("{reason:#}"), "a page failed");
+        }
+        let (status, title, text) = self.words();
+        let page = ErrorPage { shell: Shell::bare(assets::shared()), code: status.as_u16(), title, text };
+        let html = page.render().unwrap_or_else(|_| title.to_owned());
+        (status, Html(html)).into_response()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Forged => Self::Forged,
+            Refusal::SignInFirst { next } => Self::SignInFirst { next },
+            Refusal::Unreadable => Self::Unreadable,
+            Refusal::World(reason) => Self::Internal(reason),
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DeviceUnknown => Self::NotFound,
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<askama::Error> for Problem {
+    fn from(error: askama::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// Whatever the URL table does not know.
+pub(super) async fn not_found() -> Problem {
+    Problem::NotFound
+}

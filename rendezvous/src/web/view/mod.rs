@@ -1,0 +1,11 @@
+//! What pages show, as plain values: rows, paths, moments, already in words. No HTML and no database here.
+//!
+//! A value's hash stands for what the page says, so that a stream sends a part again only when it says something else;
+//! the ageing of relative times does not count, since the browser ages them itself.
+
+mod device;
+mod enrolment;
+mod path;
+
+pub(super) use device::{Device, DeviceList, DeviceRow};
+pub(super) use enrolment::{Enrolment, Stage};

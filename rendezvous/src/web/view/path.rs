@@ -1,0 +1,150 @@
+//! The path from one device to another, in words: what kind it is, where it goes, and why it is not better.
+
+use std::time::Duration;
+
+use warren_proto::control::PathReport;
+use warren_proto::keys::UnixTime;
+
+use super::super::format::{Bytes, Moment, Rtt};
+use super::device::Names;
+use crate::actions::DeviceView;
+
+/// One device's path to one peer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(in crate::web) struct PathView {
+    pub(in crate::web) peer_id: String,
+    pub(in crate::web) peer_name: String,
+    pub(in crate::web) kind: PathKind,
+    pub(in crate::web) via: Option<&'static str>,
+    pub(in crate::web) remote: Option<String>,
+    pub(in crate::web) rtt: Option<Rtt>,
+    pub(in crate::web) since: Option<Moment>,
+    pub(in crate::web) received: Bytes,
+    pub(in crate::web) sent: Bytes,
+    pub(in crate::web) explanation: &'static str,
+}
+
+impl PathView {
+    /// A path as its device reported it; `None` when the peer is no device of ours any more.
+    pub(super) fn new(report: &PathReport, names: &Names<'_>, now: UnixTime) -> Option<Self> {
+        let kind = PathKind::parse(&report.kind);
+        let since = UnixTime::new(Duration::from_millis(report.since_unix_ms));
+        let is_path = kind != PathKind::None;
+        Some(Self {
+            peer_id: report.peer.to_string(),
+            peer_name: (*names.get(&report.peer)?).to_owned(),
+            kind,
+            via: via(&report.via),
+            remote: report.remote.filter(|_| is_path).map(|remote| remote.to_string()),
+            rtt: (is_path && report.rtt_us > 0).then_some(Rtt(Duration::from_micros(report.rtt_us))),
+            since: (is_path && report.since_unix_ms > 0).then(|| Moment::new(since, now)),
+            received: Bytes(report.rx_bytes),
+            sent: Bytes(report.tx_bytes),
+            explanation: explanation(&report.reason_code),
+        })
+    }
+
+    /// No path from a device to an online peer, with the reason if the device gave one.
+    pub(super) fn none(device: &DeviceView, peer: &DeviceView, names: &Names<'_>, now: UnixTime) -> Self {
+        let reported = device.paths.iter().find(|path| path.report.peer == peer.device.id);
+        reported.and_then(|path| Self::new(&path.report, names, now)).unwrap_or_else(|| Self {
+            peer_id: peer.device.id.to_string(),
+            peer_name: peer.device.name.to_string(),
+            kind: PathKind::None,
+            via: None,
+            remote: None,
+            rtt: None,
+            since: None,
+            received: Bytes(0),
+            sent: Bytes(0),
+            explanation: "connects with the first packet",
+        })
+    }
+}
+
+/// The kinds of path, best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(in crate::web) enum PathKind {
+    /// From socket to socket.
+    Direct,
+    /// Through the relay.
+    Relay,
+    /// Not connected.
+    None,
+}
+
+impl PathKind {
+    /// The kind of an agent's report; an unknown word is no path.
+    pub(in crate::web) fn parse(word: &str) -> Self {
+        match word {
+            "direct" => Self::Direct,
+            "relay" => Self::Relay,
+            _ => Self::None,
+        }
+    }
+
+    /// The word a person reads.
+    pub(in crate::web) const fn word(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay => "relay",
+            Self::None => "not connected",
+        }
+    }
+
+    /// Its class in the style sheet.
+    pub(in crate::web) const fn class(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay => "relay",
+            Self::None => "none",
+        }
+    }
+
+    /// Its glyph in `_icons.html`.
+    pub(in crate::web) const fn icon(&self) -> &'static str {
+        self.class()
+    }
+}
+
+/// How a path gets there, in words; `None` for what says nothing more.
+pub(in crate::web) fn via(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "lan" => "in the same local network",
+        "ipv6" => "over IPv6",
+        "ipv4" => "over IPv4",
+        "udp-relay" => "UDP relay",
+        "websocket-relay" => "WebSocket relay",
+        _ => return None,
+    })
+}
+
+/// What a reason code means, to somebody who may want to change it. The codes are stable; a newer agent may send one
+/// that this server has no words for.
+pub(in crate::web) fn explanation(code: &str) -> &'static str {
+    match code {
+        "direct" => "nothing in between",
+        "same-lan" => "both are in one local network",
+        "udp-blocked" => "a firewall blocks UDP on one side",
+        "both-symmetric" => "both NATs use a new port for every destination",
+        "symmetric-vs-port-restricted" => "one NAT uses a new port for every destination, the other admits known ports only",
+        "peer-offline" => "the peer is offline",
+        "policy-denied" => "the access policy forbids it",
+        "probing" => "looking for a direct path",
+        "relay-only-policy" => "the policy asks for the relay",
+        "no-answer" => "the direct path was tried and nothing answered",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_newer_agent_do_no_harm() {
+        assert_eq!(PathKind::parse("teleport"), PathKind::None);
+        assert_eq!(via("teleport"), None);
+        assert_eq!(explanation("teleport"), "");
+    }
+}
