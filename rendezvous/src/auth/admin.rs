@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
-use sqlx::types::Uuid;
 
 use super::client::Client;
 use super::token::FormSecret;
@@ -16,8 +15,6 @@ use crate::store::Session;
 /// A signed-in administrator.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
-    /// Their account.
-    pub(crate) user_id: Uuid,
     /// Their name.
     pub(crate) name: String,
     /// Names the session in the store.
@@ -63,7 +60,6 @@ where
         touch(app, &session).await.map_err(|error| Refusal::World(error.into()))?;
 
         Ok(Some(Self {
-            user_id: session.user_id,
             name: session.user_name,
             session: session.token_hash,
             form_secret: FormSecret::new(session.csrf),

@@ -25,24 +25,30 @@ pub(super) fn token(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<
 /// The cookie that holds a session for as long as a session may last.
 pub(crate) fn session_cookie(token: &Token, is_secure: bool) -> Cookie<'static> {
     let age = Duration::try_from(SESSION_ABSOLUTE).unwrap_or(Duration::DAY);
-    host_cookie(SESSION, token.to_text(), is_secure).max_age(age).build()
+    host_cookie(SESSION, token.to_text(), Some(age), is_secure)
 }
 
 /// The cookie that ends the session in this browser.
 pub(crate) fn clear_cookie(is_secure: bool) -> Cookie<'static> {
-    host_cookie(SESSION, String::new(), is_secure).max_age(Duration::ZERO).build()
+    host_cookie(SESSION, String::new(), Some(Duration::ZERO), is_secure)
 }
 
 /// The cookie of a visitor; gone when the browser closes.
 pub(super) fn visitor_cookie(token: &Token, is_secure: bool) -> Cookie<'static> {
-    host_cookie(VISITOR, token.to_text(), is_secure).build()
+    host_cookie(VISITOR, token.to_text(), None, is_secure)
 }
 
 /// The cookie that lets the page at `path`, and only it, show an invite again.
 pub(crate) fn invite_cookie(word: String, path: String, age: std::time::Duration, is_secure: bool) -> Cookie<'static> {
     let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
     let name = if is_secure { format!("__Secure-{INVITE}") } else { INVITE.to_owned() };
-    Cookie::build((name, word)).path(path).http_only(true).secure(is_secure).same_site(SameSite::Lax).max_age(age).build()
+    Cookie::build((name, word))
+        .path(path)
+        .http_only(true)
+        .secure(is_secure)
+        .same_site(SameSite::Lax)
+        .max_age(age)
+        .build()
 }
 
 /// The invite that this browser holds for the requested path.
@@ -51,12 +57,15 @@ pub(crate) fn read_invite_cookie(headers: &HeaderMap, is_secure: bool) -> Option
     Some(CookieJar::from_headers(headers).get(&name)?.value().to_owned())
 }
 
-fn host_cookie(name: &str, value: String, is_secure: bool) -> axum_extra::extract::cookie::CookieBuilder<'static> {
-    Cookie::build((host_name(name, is_secure), value))
+fn host_cookie(name: &str, value: String, age: Option<Duration>, is_secure: bool) -> Cookie<'static> {
+    let mut cookie = Cookie::build((host_name(name, is_secure), value))
         .path("/")
         .http_only(true)
         .secure(is_secure)
         .same_site(SameSite::Lax)
+        .build();
+    cookie.set_max_age(age);
+    cookie
 }
 
 fn host_name(name: &str, is_secure: bool) -> String {

@@ -17,7 +17,7 @@ pub(crate) use admin::{Admin, SESSION_ABSOLUTE, SESSION_IDLE};
 pub(crate) use client::Client;
 pub(crate) use cookies::{clear_cookie, invite_cookie, read_invite_cookie, session_cookie};
 pub(crate) use form::{AdminForm, VisitorForm};
-pub(crate) use password::{NewPassword, Passwords, WeakPassword};
+pub(crate) use password::{NewPassword, Passwords};
 pub(crate) use throttle::{Throttle, TooMany};
 pub(crate) use token::{FormSecret, Token};
 pub(crate) use visitor::Visitor;

@@ -136,10 +136,31 @@ const MIN_DISTINCT: usize = 4;
 const DECOY_SALT: &[u8] = b"no such user 001";
 /// The passwords of at least 12 characters that head the published lists of leaked ones.
 const COMMON: &[&str] = &[
-    "1234567890123456", "123456789012", "1234567891011", "123456789123", "1q2w3e4r5t6y", "1qaz2wsx3edc", "abc123456789",
-    "abcdefghijkl", "administrator", "changemenow1", "correcthorsebatterystaple", "iloveyou1234", "letmeinletmein",
-    "password1234", "password12345", "password123456", "passwordpassword", "qwerty123456", "qwertyqwerty",
-    "qwertyuiop12", "qwertyuiop123", "qwertyuiopasdfghjkl", "unknownpassword", "warrenwarren", "welcome12345",
+    "1234567890123456",
+    "123456789012",
+    "1234567891011",
+    "123456789123",
+    "1q2w3e4r5t6y",
+    "1qaz2wsx3edc",
+    "abc123456789",
+    "abcdefghijkl",
+    "administrator",
+    "changemenow1",
+    "correcthorsebatterystaple",
+    "iloveyou1234",
+    "letmeinletmein",
+    "password1234",
+    "password12345",
+    "password123456",
+    "passwordpassword",
+    "qwerty123456",
+    "qwertyqwerty",
+    "qwertyuiop12",
+    "qwertyuiop123",
+    "qwertyuiopasdfghjkl",
+    "unknownpassword",
+    "warrenwarren",
+    "welcome12345",
 ];
 
 #[cfg(test)]

@@ -55,11 +55,6 @@ impl FormSecret {
         Self(bytes)
     }
 
-    /// For the session's row.
-    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// The secret under a mask of random bytes: `mask ‖ mask XOR secret`.
     pub(crate) fn masked(&self, mask: [u8; 32]) -> String {
         let covered = std::array::from_fn::<u8, 32, _>(|at| mask[at] ^ self.0[at]);

@@ -18,7 +18,6 @@ use super::problem::Problem;
 
 /// The URL of each asset, as templates need them.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each field is the file of its name")]
 pub(super) struct Assets {
     pub(super) css: String,
     pub(super) live: String,
@@ -66,7 +65,8 @@ pub(super) fn shared() -> &'static Assets {
 /// `GET /assets/{name}`
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some(file) = shared().files.get(&name) else { return Problem::NotFound.into_response() };
-    let always = [(header::CONTENT_TYPE, file.kind), (header::CACHE_CONTROL, FOR_EVER), (header::VARY, "accept-encoding")];
+    let always =
+        [(header::CONTENT_TYPE, file.kind), (header::CACHE_CONTROL, FOR_EVER), (header::VARY, "accept-encoding")];
     if accepts_gzip(&headers) {
         return (always, [(header::CONTENT_ENCODING, "gzip")], file.gzip.clone()).into_response();
     }
@@ -75,7 +75,11 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Respo
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|coding| coding.trim().split(';').next() == Some("gzip") && !coding.contains("q=0"))
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse().ok()) == Some(0.0);
+        name.trim() == "gzip" && !refused
+    })
 }
 
 fn gzip(text: &str) -> Bytes {
@@ -106,7 +110,9 @@ mod tests {
 
     #[test]
     fn gzip_is_sent_to_those_who_accept_it() {
-        let accepts = |value: &'static str| accepts_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]));
+        let accepts = |value: &'static str| {
+            accepts_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]))
+        };
 
         assert!(accepts("br, gzip;q=0.8") && accepts("gzip"));
         assert!(!accepts("br") && !accepts("gzip;q=0, br") && !accepts_gzip(&HeaderMap::new()));

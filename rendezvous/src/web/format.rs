@@ -20,7 +20,11 @@ impl fmt::Display for Bytes {
             return write!(f, "{} B", self.0);
         };
         let tenths = self.0 / (unit / 10);
-        if tenths >= 1000 { write!(f, "{} {name}", tenths / 10) } else { write!(f, "{}.{} {name}", tenths / 10, tenths % 10) }
+        if tenths >= 1000 {
+            write!(f, "{} {name}", tenths / 10)
+        } else {
+            write!(f, "{}.{} {name}", tenths / 10, tenths % 10)
+        }
     }
 }
 
@@ -97,11 +101,9 @@ fn relative(at: UnixTime, now: UnixTime) -> String {
     if ahead > ago { format!("in {amount} {unit}") } else { format!("{amount} {unit} ago") }
 }
 
-const EXACT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+const EXACT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
 /// Decimal units, as network tools print them; the largest first.
-const UNITS: [(u64, &str); 4] =
-    [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+const UNITS: [(u64, &str); 4] = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
 
 #[cfg(test)]
 mod tests {

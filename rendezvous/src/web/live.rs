@@ -109,7 +109,7 @@ pub(super) struct Source<F> {
 
 impl<F, Said> Source<F>
 where
-    F: Fn(Web) -> Said + Send + 'static,
+    F: Fn(Web) -> Said + Send + Sync + 'static,
     Said: Future<Output = Result<Option<Snapshot>, Problem>> + Send + 'static,
 {
     /// `say` makes the snapshot, or nothing when the page has lost its object.
@@ -160,7 +160,7 @@ struct Live<F> {
 
 impl<F, Said> Live<F>
 where
-    F: Fn(Web) -> Said + Send + 'static,
+    F: Fn(Web) -> Said + Send + Sync + 'static,
     Said: Future<Output = Result<Option<Snapshot>, Problem>> + Send + 'static,
 {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {

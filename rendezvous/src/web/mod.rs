@@ -14,10 +14,10 @@ mod view;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use axum::{Router, middleware};
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;

@@ -7,7 +7,7 @@ use super::assets::{self, Assets};
 use super::format::Moment;
 use super::problem::Problem;
 use crate::app::App;
-use crate::auth::{Admin, Visitor};
+use crate::auth::{Admin, FormSecret, Visitor};
 
 /// The frame of a page.
 #[derive(Clone, Debug)]
@@ -26,14 +26,17 @@ pub(super) struct Shell {
 impl Shell {
     /// Around a page of a signed-in administrator.
     pub(super) fn of_admin(app: &App, admin: &Admin, section: &'static str) -> Self {
-        let form_token = admin.form_secret.masked(app.random());
-        let as_of = Moment::new(app.now(), app.now());
-        Self { person: Some(admin.name.clone()), form_token, section, as_of, ..Self::bare(assets::shared()) }
+        Self { person: Some(admin.name.clone()), section, ..Self::with_forms(app, &admin.form_secret) }
     }
 
     /// Around a page that needs no sign-in.
     pub(super) fn of_visitor(app: &App, visitor: &Visitor) -> Self {
-        Self { form_token: visitor.form_secret().masked(app.random()), ..Self::bare(assets::shared()) }
+        Self::with_forms(app, &visitor.form_secret())
+    }
+
+    fn with_forms(app: &App, secret: &FormSecret) -> Self {
+        let as_of = Moment::new(app.now(), app.now());
+        Self { form_token: secret.masked(app.random()), as_of, ..Self::bare(assets::shared()) }
     }
 
     /// Around a page without forms.

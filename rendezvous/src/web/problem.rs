@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use tracing::error;
 
-use super::page::Shell;
 use super::assets;
+use super::page::Shell;
 use crate::auth::Refusal;
 use crate::error::Error;
 

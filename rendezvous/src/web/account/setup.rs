@@ -9,10 +9,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::super::Web;
 use super::super::format::sentence;
 use super::super::page::Shell;
 use super::super::problem::Problem;
-use super::super::Web;
 use super::{for_visitor, retry_after, too_many, with_cookie};
 use crate::actions;
 use crate::auth::{NewPassword, Visitor, VisitorForm, session_cookie};
@@ -71,7 +71,9 @@ pub(in crate::web) async fn submit(
             let cookie = session_cookie(&session, visitor.client.is_secure);
             return Ok(with_cookie(cookie, Redirect::to("/devices/new")));
         }
-        Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => page.wrong_name = Some(sentence(&error.to_string())),
+        Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => {
+            page.wrong_name = Some(sentence(&error.to_string()))
+        }
         Err(error @ Error::SetupTokenInvalid) => page.problem = Some(sentence(&error.to_string())),
         Err(other) => return Err(other.into()),
     }

@@ -102,7 +102,11 @@ pub(super) async fn load(web: &Web, id: NodeId) -> Result<Device, Problem> {
 
 fn snapshot(device: &Device) -> Result<Snapshot, Problem> {
     Ok(Snapshot::of(vec![
-        Part::new("standing", &(device.active, device.row.online, &device.row.last_seen), StandingPart { device }.render()?),
+        Part::new(
+            "standing",
+            &(device.active, device.row.online, &device.row.last_seen),
+            StandingPart { device }.render()?,
+        ),
         Part::new("connections", &device.row, ConnectionsPart { device }.render()?),
         Part::new("device-overview", device, OverviewPart { device }.render()?),
     ]))

@@ -127,7 +127,9 @@ pub(in crate::web) fn explanation(code: &str) -> &'static str {
         "same-lan" => "both are in one local network",
         "udp-blocked" => "a firewall blocks UDP on one side",
         "both-symmetric" => "both NATs use a new port for every destination",
-        "symmetric-vs-port-restricted" => "one NAT uses a new port for every destination, the other admits known ports only",
+        "symmetric-vs-port-restricted" => {
+            "one NAT uses a new port for every destination, the other admits known ports only"
+        }
         "peer-offline" => "the peer is offline",
         "policy-denied" => "the access policy forbids it",
         "probing" => "looking for a direct path",

@@ -1,0 +1,108 @@
+//! A rendezvous of the test's own: a fresh data directory, a clock that stands still until told.
+
+mod html;
+mod visitor;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use tempfile::TempDir;
+use warren_proto::control::Invite;
+use warren_proto::keys::{IdentityPublic, StaticPublic, UnixTime};
+use warren_rendezvous::actions::{self, Enrolment, InviteRequest};
+use warren_rendezvous::app::App;
+use warren_rendezvous::clock::Clock;
+use warren_rendezvous::config::Settings;
+use warren_rendezvous::domain::{Actor, Device};
+use warren_rendezvous::router::router;
+
+pub(crate) use html::{attribute, lint, text};
+pub(crate) use visitor::{Page, Visitor};
+
+/// The password of `TestApp::admin`.
+pub(crate) const PASSWORD: &str = "blue kettle of rain";
+
+/// The server under test.
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) clock: MockClock,
+    pub(crate) router: Router,
+    _dir: TempDir,
+}
+
+/// A clock that a test moves.
+#[derive(Clone)]
+pub(crate) struct MockClock(Arc<Mutex<UnixTime>>);
+
+impl Clock for MockClock {
+    fn now(&self) -> UnixTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl MockClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap();
+        *now = now.plus(by);
+    }
+}
+
+impl TestApp {
+    /// As `warren-rendezvous run` with TLS of its own.
+    pub(crate) async fn new() -> Self {
+        Self::with_settings("").await
+    }
+
+    /// With more lines of a settings file.
+    pub(crate) async fn with_settings(lines: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let text = format!("data-dir = {:?}\npublic-addr = \"vpn.example.org\"\n{lines}", dir.path().join("data"));
+        let config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
+        let clock = MockClock(Arc::new(Mutex::new(UnixTime::from_secs(1_795_436_311))));
+        let app = App::open(config, clock.clone(), [7; 32]).await.unwrap();
+        let router = router(app.clone());
+        Self { app, clock, router, _dir: dir }
+    }
+
+    /// A browser that has not been here before.
+    pub(crate) fn visitor(&self) -> Visitor {
+        Visitor::new(self.router.clone())
+    }
+
+    /// The fragment of a new setup link.
+    pub(crate) async fn setup_token(&self) -> String {
+        let link = actions::create_setup_token(&self.app).await.unwrap().unwrap();
+        link.rsplit('#').next().unwrap().to_owned()
+    }
+
+    /// A browser in which the first administrator, ada, is signed in.
+    pub(crate) async fn admin(&self) -> Visitor {
+        let token = self.setup_token().await;
+        let mut browser = self.visitor();
+        let page = browser.get("/setup").await;
+        let answer =
+            browser.submit(&page, "/setup", &[("link", &token), ("name", "ada"), ("password", PASSWORD)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        browser
+    }
+
+    /// A device that has enrolled with an invite of its own.
+    pub(crate) async fn device(&self, hostname: &str, key: u8) -> Device {
+        let invite = actions::create_invite(&self.app, &Actor::Cli, InviteRequest::default()).await.unwrap().invite;
+        self.enrol(&invite, hostname, key).await
+    }
+
+    /// A device that enrols with this invite.
+    pub(crate) async fn enrol(&self, invite: &Invite, hostname: &str, key: u8) -> Device {
+        let enrolment = Enrolment {
+            secret: invite.secret.to_vec(),
+            identity_key: IdentityPublic::new([key; 32]),
+            static_key: StaticPublic::new([key; 32]),
+            hostname: hostname.to_owned(),
+            os: "Debian GNU/Linux 13".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+        };
+        actions::enrol_device(&self.app, &enrolment).await.unwrap()
+    }
+}

@@ -1,0 +1,168 @@
+//! The device pages: list, one device, add, rename, revoke.
+
+use std::time::Duration;
+
+use warren_proto::control::Invite;
+use warren_rendezvous::domain::DeviceState;
+
+use crate::common::{TestApp, attribute, text};
+
+#[tokio::test]
+async fn an_empty_network_teaches_the_next_step() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+
+    let page = browser.get("/devices").await;
+
+    assert!(text(&page.body).contains("No devices yet"));
+    assert!(page.body.contains("href=\"/devices/new\""));
+}
+
+#[tokio::test]
+async fn the_list_shows_name_and_addresses_of_every_device() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let (laptop, desktop) = (server.device("laptop", 1).await, server.device("desktop", 2).await);
+
+    let page = browser.get("/devices").await;
+
+    let shown = text(&page.body);
+    for device in [laptop, desktop] {
+        assert!(shown.contains(device.name.as_str()) && shown.contains(&device.v4.to_string()));
+        assert!(shown.contains(&device.v6.to_string()) && page.body.contains(&format!("/devices/{}\"", device.id)));
+    }
+    assert!(shown.contains("0 of 2 online"));
+}
+
+#[tokio::test]
+async fn adding_a_device_shows_one_command_that_enrols_one_device() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let page = browser.get("/devices/new").await;
+
+    let made = browser.submit(&page, "/devices/new", &[]).await;
+    let shown = browser.get(made.location()).await;
+
+    assert_eq!((made.status, shown.status), (303, 200));
+    let command = shown.body.split_once("<code id=\"command\">").unwrap().1.split('<').next().unwrap();
+    let invite: Invite = command.strip_prefix("sudo warren up ").unwrap().parse().unwrap();
+    assert_eq!(invite.servers, ["vpn.example.org:443"]);
+    assert!(text(&shown.body).contains("expires in 15 min"), "{}", text(&shown.body));
+    let device = server.enrol(&invite, "laptop", 1).await;
+    let arrived = text(&browser.get(made.location()).await.body);
+    assert!(arrived.contains("laptop is enrolled, but not connected") && arrived.contains(&device.v4.to_string()));
+}
+
+#[tokio::test]
+async fn the_command_is_shown_again_only_in_the_browser_that_made_it() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let mut other = browser.clone();
+    let page = browser.get("/devices/new").await;
+    let made = browser.submit(&page, "/devices/new", &[]).await;
+
+    let elsewhere = other.get(made.location()).await;
+
+    assert_eq!(elsewhere.location(), "/devices/new?gone=1");
+    assert_eq!(browser.get(made.location()).await.status, 200);
+    let cookie = made.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains(&format!("Path={}", made.location())) && cookie.contains("HttpOnly"), "{cookie}");
+}
+
+#[tokio::test]
+async fn an_expired_command_says_so() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let page = browser.get("/devices/new").await;
+    let made = browser.submit(&page, "/devices/new", &[]).await;
+    server.clock.advance(Duration::from_secs(15 * 60));
+
+    let shown = browser.get(made.location()).await;
+
+    assert!(text(&shown.body).contains("The command has expired unused"));
+}
+
+#[tokio::test]
+async fn a_device_is_renamed_and_its_page_says_so() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let device = server.device("laptop", 1).await;
+    let path = format!("/devices/{}", device.id);
+    let page = browser.get(&path).await;
+
+    let answer = browser.submit(&page, &format!("{path}/rename"), &[("name", "kitchen")]).await;
+
+    let after = browser.get(answer.location()).await;
+    assert_eq!(answer.status, 303);
+    assert!(text(&after.body).contains("Renamed.") && after.body.contains("<h1 class=\"name\">kitchen</h1>"));
+}
+
+#[tokio::test]
+async fn a_name_that_will_not_do_is_refused_with_the_reason_and_kept_in_the_form() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let device = server.device("laptop", 1).await;
+    server.device("desktop", 2).await;
+    let path = format!("/devices/{}", device.id);
+    let page = browser.get(&path).await;
+
+    for (name, reason) in
+        [("desktop", "has that name"), ("Not A Name!", "a-z"), ("", "a-z"), ("\"><script>alert(1)</script>", "a-z")]
+    {
+        let answer = browser.submit(&page, &format!("{path}/rename"), &[("name", name)]).await;
+
+        assert_eq!(answer.status, 422);
+        assert!(text(&answer.body).contains(reason), "{name}: {}", text(&answer.body));
+        assert_eq!(attribute(&answer.body, "id=\"new-name\"", "value").unwrap(), name);
+        assert!(!answer.body.contains("<script>alert"));
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_asks_first_and_then_removes_the_device() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let device = server.device("laptop", 1).await;
+    let path = format!("/devices/{}/revoke", device.id);
+
+    let question = browser.get(&path).await;
+    let answer = browser.submit(&question, &path, &[]).await;
+
+    assert!(text(&question.body).contains("Revoke laptop?") && text(&question.body).contains("cannot be undone"));
+    assert_eq!((answer.status, answer.location()), (303, "/devices?done=revoked"));
+    assert_eq!(server.app.store().device(device.id).await.unwrap().unwrap().state, DeviceState::Revoked);
+    let list = browser.get(answer.location()).await;
+    assert!(text(&list.body).contains("Revoked.") && text(&list.body).contains("No devices yet"));
+    let own = browser.get(&format!("/devices/{}", device.id)).await;
+    assert!(text(&own.body).contains("Revoked") && !own.body.contains("/rename"));
+}
+
+#[tokio::test]
+async fn what_a_device_says_of_itself_is_never_markup() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let hostile = "<img src=x onerror=alert(1)>\"'&";
+    let device = server.device(hostile, 1).await;
+
+    for path in ["/devices".to_owned(), format!("/devices/{}", device.id), "/activity".to_owned()] {
+        let page = browser.get(&path).await;
+
+        assert_eq!(page.status, 200);
+        assert!(!page.body.contains("<img"), "{path}");
+    }
+    let own = browser.get(&format!("/devices/{}", device.id)).await;
+    assert!(text(&own.body).contains(hostile), "the host name is shown as it is");
+}
+
+#[tokio::test]
+async fn an_unknown_device_is_a_page_that_says_so() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+
+    for path in ["/devices/nonsense", "/devices/00000000000000000000000000000000", "/no/such/page"] {
+        let page = browser.get(path).await;
+
+        assert_eq!(page.status, 404);
+        assert!(text(&page.body).contains("There is no such page"), "{path}");
+    }
+}

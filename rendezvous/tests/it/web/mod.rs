@@ -1,0 +1,8 @@
+//! The dashboard through its router: journeys without scripts, and what must never happen.
+
+mod accounts;
+mod activity;
+mod devices;
+mod headers;
+mod live;
+mod setup;

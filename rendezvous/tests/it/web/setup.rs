@@ -1,0 +1,99 @@
+//! The setup link: makes the first administrator, once.
+
+use std::time::Duration;
+
+use crate::common::{PASSWORD, TestApp, text};
+
+#[tokio::test]
+async fn the_setup_link_makes_an_administrator_who_is_signed_in_and_lands_on_adding_a_device() {
+    let server = TestApp::new().await;
+    let token = server.setup_token().await;
+    let mut browser = server.visitor();
+    let page = browser.get("/setup").await;
+
+    let answer = browser.submit(&page, "/setup", &[("link", &token), ("name", "ada"), ("password", PASSWORD)]).await;
+
+    assert_eq!((answer.status, answer.location()), (303, "/devices/new"));
+    let landed = browser.get("/devices/new").await;
+    assert_eq!(landed.status, 200);
+    assert!(text(&landed.body).contains("ada"));
+}
+
+#[tokio::test]
+async fn without_scripts_the_whole_link_can_be_pasted() {
+    let server = TestApp::new().await;
+    let link = format!(" https://vpn.example.org/setup#{}\n", server.setup_token().await);
+    let mut browser = server.visitor();
+    let page = browser.get("/setup").await;
+
+    let answer = browser.submit(&page, "/setup", &[("link", &link), ("name", "ada"), ("password", PASSWORD)]).await;
+
+    assert_eq!(answer.status, 303, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_used_setup_link_makes_nobody_else() {
+    let server = TestApp::new().await;
+    let (token, other) = (server.setup_token().await, server.setup_token().await);
+    let mut first = server.visitor();
+    let mut second = server.visitor();
+    let (page, stale) = (first.get("/setup").await, second.get("/setup").await);
+    first.submit(&page, "/setup", &[("link", &token), ("name", "ada"), ("password", PASSWORD)]).await;
+
+    for link in [token, other] {
+        let answer = second.submit(&stale, "/setup", &[("link", &link), ("name", "eve"), ("password", PASSWORD)]).await;
+
+        assert_eq!(answer.status, 422);
+        assert!(text(&answer.body).contains("setup link does not work"), "{}", text(&answer.body));
+    }
+    assert_eq!(second.get("/setup").await.location(), "/sign-in");
+    assert_eq!(server.app.store().admin_count().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_or_invented_setup_link_is_refused() {
+    let server = TestApp::new().await;
+    let token = server.setup_token().await;
+    let mut browser = server.visitor();
+    let page = browser.get("/setup").await;
+    server.clock.advance(Duration::from_secs(30 * 86_400));
+
+    for link in [token.as_str(), "AAAA", ""] {
+        let answer = browser.submit(&page, "/setup", &[("link", link), ("name", "eve"), ("password", PASSWORD)]).await;
+
+        assert_eq!(answer.status, 422);
+    }
+    assert_eq!(server.app.store().admin_count().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_weak_password_is_refused_and_the_rest_of_the_form_is_kept() {
+    let server = TestApp::new().await;
+    let token = server.setup_token().await;
+    let mut browser = server.visitor();
+    let page = browser.get("/setup").await;
+
+    for weak in ["elevenchars", "aaaaaaaaaaaaa", "Password1234"] {
+        let answer = browser.submit(&page, "/setup", &[("link", &token), ("name", "ada"), ("password", weak)]).await;
+
+        assert_eq!(answer.status, 422);
+        assert!(answer.body.contains(&format!("value=\"{token}\"")) && answer.body.contains("value=\"ada\""));
+        assert!(!answer.body.contains(weak), "the password came back");
+    }
+}
+
+#[tokio::test]
+async fn guessing_setup_links_is_throttled() {
+    let server = TestApp::new().await;
+    let mut browser = server.visitor();
+    let page = browser.get("/setup").await;
+    let fields = [("link", "guess"), ("name", "eve"), ("password", "short")];
+    for _ in 0..10 {
+        assert_eq!(browser.submit(&page, "/setup", &fields).await.status, 422);
+    }
+
+    let answer = browser.submit(&page, "/setup", &fields).await;
+
+    assert_eq!(answer.status, 429);
+    assert!(answer.headers.contains_key("retry-after"));
+}
