@@ -110,10 +110,8 @@ impl From<Refusal> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match error {
-            Error::DeviceUnknown => Self::NotFound,
-            other => Self::Internal(other.into()),
-        }
+        // what a person can put right has been answered on the page it was asked from
+        if matches!(error, Error::DeviceUnknown) { Self::NotFound } else { Self::Internal(error.into()) }
     }
 }
 

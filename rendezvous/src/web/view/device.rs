@@ -88,9 +88,9 @@ impl DeviceList {
         let count = |kind| paths().filter(|path| path.kind == kind).count();
         let (direct, relay) = (count(PathKind::Direct), count(PathKind::Relay));
         let mut summary = format!("{online} of {} online", self.rows.len());
-        if direct + relay > 0 {
-            // each end reports its own path to the other, so this is the share of directions
-            summary.push_str(&format!(", {} % of paths direct", direct * 100 / (direct + relay)));
+        // each end reports its own path to the other, so this is the share of directions
+        if let Some(share) = (direct * 100).checked_div(direct + relay) {
+            summary.push_str(&format!(", {share} % of paths direct"));
         }
         summary
     }
