@@ -22,6 +22,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Up to this many online devices, all pairs connect by themselves.
     pub small_mesh: usize,
+    /// Whether session keys are told to the driver for a network analyser; off unless a person asks.
+    pub export_sa_keys: bool,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             keepalive: Duration::from_secs(22),
             idle_after: Duration::from_secs(300),
             small_mesh: 32,
+            export_sa_keys: false,
         }
     }
 }

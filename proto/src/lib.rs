@@ -10,7 +10,13 @@ pub mod handshake;
 pub mod inner;
 pub mod io;
 pub mod keys;
+pub mod node;
 pub mod path;
+mod peer;
 pub mod session;
 pub mod stats;
+pub mod timer;
 pub mod wire;
+
+#[cfg(test)]
+mod test_clock;

@@ -11,11 +11,7 @@ use super::{
 use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
-#[expect(
-    unreachable_pub,
-    unnameable_types,
-    reason = "generated from control.proto, which documents every field"
-)]
+#[expect(unreachable_pub, unnameable_types, reason = "generated from control.proto, which documents every field")]
 mod wire {
     include!(concat!(env!("OUT_DIR"), "/warren.control.rs"));
 }

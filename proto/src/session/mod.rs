@@ -18,6 +18,7 @@ mod cipher;
 mod inbound;
 mod outbound;
 mod replay;
+mod rotation;
 mod signal;
 
 use std::net::IpAddr;
@@ -34,6 +35,7 @@ use crate::wire::{esp, relay};
 pub use crate::wire::esp::NextHeader;
 pub use inbound::InboundSa;
 pub use outbound::{MAX_CONTROL_LEN, OutboundSa, Refit};
+pub use rotation::{Rotation, Session, SessionParams};
 
 /// Room the caller leaves before an inner packet to be sealed and before a datagram to be opened.
 ///

@@ -1,0 +1,124 @@
+//! The peer map as the rendezvous tells it: nothing is believed before its certificate verifies.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::{Event, Node};
+use crate::certificate::VerifiedCertificate;
+use crate::control::{Map, Peer as PeerEntry};
+use crate::io::Discard;
+use crate::keys::NodeId;
+use crate::peer::{Peer, same_binding};
+
+/// Peers that a full map has not named yet. A long map comes in parts; whoever is still unnamed when the parts have
+/// had time to arrive is gone.
+pub(super) struct Sweep {
+    unnamed: BTreeSet<NodeId>,
+    at: Instant,
+}
+
+impl Sweep {
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+}
+
+impl Node {
+    pub(super) fn apply_map(&mut self, map: Map, now: Instant) {
+        if map.full {
+            let unnamed = self.peers.keys().copied().collect();
+            self.sweep = Some(Sweep { unnamed, at: now + SWEEP_AFTER });
+        }
+        map.removed.iter().for_each(|id| self.remove_peer(*id, now));
+        let online: Vec<(NodeId, bool)> = map.peers.iter().filter_map(|entry| self.apply_entry(entry, now)).collect();
+        self.revision = map.revision;
+        let total = self.online_peers(&online);
+        self.shared.small_mesh = total <= self.shared.config.small_mesh;
+        for (id, online) in online {
+            self.with(id, now, |peer, shared| peer.set_online(online, shared, now));
+        }
+        self.shared.forwarding_changed();
+    }
+
+    /// Learns one peer; says who it is and whether it is online.
+    fn apply_entry(&mut self, entry: &PeerEntry, now: Instant) -> Option<(NodeId, bool)> {
+        let certificate = self.verify(&entry.certificate, now)?;
+        let id = certificate.node;
+        if id == self.shared.local.certificate.node {
+            self.replace_certificate(&entry.certificate, now);
+            return None;
+        }
+        if let Some(sweep) = &mut self.sweep {
+            sweep.unnamed.remove(&id);
+        }
+        let known = self.peers.get(&id).map(|peer| peer.certificate().clone());
+        match known {
+            Some(held) if held.epoch > certificate.epoch => return Some((id, entry.online)),
+            Some(held) if same_binding(&held, &certificate) => {
+                self.with(id, now, |peer, shared| peer.renew(certificate, shared));
+            }
+            Some(_) => {
+                self.remove_peer(id, now);
+                self.add_peer(certificate, now);
+            }
+            None => self.add_peer(certificate, now),
+        }
+        Some((id, entry.online))
+    }
+
+    fn add_peer(&mut self, certificate: VerifiedCertificate, now: Instant) {
+        let id = certificate.node;
+        self.by_key.insert(certificate.static_key, id);
+        self.by_address.insert(IpAddr::V4(certificate.v4), id);
+        self.by_address.insert(IpAddr::V6(certificate.v6), id);
+        let peer = Peer::new(certificate, &mut self.shared, now);
+        self.peers.insert(id, peer);
+    }
+
+    /// Closes the SAs of a peer that was revoked or left, and forgets it.
+    fn remove_peer(&mut self, id: NodeId, now: Instant) {
+        let Some(mut peer) = self.peers.remove(&id) else { return };
+        peer.close(&mut self.shared, now);
+        let certificate = peer.certificate();
+        self.by_key.remove(&certificate.static_key);
+        self.by_address.remove(&IpAddr::V4(certificate.v4));
+        self.by_address.remove(&IpAddr::V6(certificate.v6));
+        self.set_deadline(id, None);
+    }
+
+    pub(super) fn sweep_if_due(&mut self, now: Instant) {
+        let Some(sweep) = self.sweep.take_if(|sweep| sweep.at <= now) else { return };
+        sweep.unnamed.iter().for_each(|id| self.remove_peer(*id, now));
+        self.shared.forwarding_changed();
+    }
+
+    /// Takes our own renewed certificate, if it is ours and newer.
+    pub(super) fn replace_certificate(&mut self, bytes: &[u8], now: Instant) {
+        let Some(certificate) = self.verify(bytes, now) else { return };
+        let held = &self.shared.local.certificate;
+        let ours = certificate.node == held.node && certificate.static_key == held.static_key;
+        if ours && certificate.epoch > held.epoch {
+            self.shared.renew(certificate);
+            self.shared.event(Event::CertificateReplaced(bytes.to_vec()));
+        }
+    }
+
+    fn verify(&mut self, bytes: &[u8], now: Instant) -> Option<VerifiedCertificate> {
+        let network = &self.shared.local.network;
+        let wall = self.shared.unix_time(now);
+        let verified = VerifiedCertificate::verify(bytes, &network.id, &network.signing_key, wall).ok();
+        if verified.is_none() {
+            self.shared.count(Discard::CertificateMismatch);
+        }
+        verified
+    }
+
+    fn online_peers(&self, changed: &[(NodeId, bool)]) -> usize {
+        let changed_now = |id: &NodeId| changed.iter().find(|(changed, _)| changed == id).map(|(_, online)| *online);
+        self.peers.iter().filter(|(id, peer)| changed_now(id).unwrap_or_else(|| peer.is_online())).count()
+    }
+}
+
+/// The parts of a full map follow one another on one stream; 5 s covers a slow one.
+const SWEEP_AFTER: Duration = Duration::from_secs(5);

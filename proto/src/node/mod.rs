@@ -1,0 +1,336 @@
+//! The whole slow path as one value: feeds peers, merges what they want, and keeps no bytes and no policy of its own.
+//!
+//! ```text
+//!   driver --handle_*--> Node --> Peer (by SPI base, by static key, by id) --> Shared queues --poll_*--> driver
+//! ```
+//!
+//! After every `handle_*` the driver drains `poll_transmit` and `poll_event`, and sleeps until `poll_timeout`. Opening and
+//! sealing data is the driver's packet path, by the table that `forwarding` returns.
+
+mod admission;
+mod map;
+mod relay_link;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::certificate::VerifiedCertificate;
+use crate::config::Config;
+use crate::control::{CandidateSet, ToAgent, ToServer, Welcome};
+use crate::inner;
+use crate::io::{Discard, RelayChannel, Remote, Transmit};
+use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
+use crate::peer::{Peer, Shared};
+use crate::wire::handshake::Message;
+use crate::wire::relay;
+use admission::Admission;
+use map::Sweep;
+use relay_link::RelayLink;
+
+pub use crate::peer::{Event, Forwarding, LocalDevice, PeerRoute, PeerStatus, SaKeys, SessionStatus};
+
+/// One device's view of its mesh.
+pub struct Node {
+    shared: Shared,
+    peers: BTreeMap<NodeId, Peer>,
+    by_key: BTreeMap<StaticPublic, NodeId>,
+    by_address: BTreeMap<IpAddr, NodeId>,
+    deadlines: BTreeSet<(Instant, NodeId)>,
+    deadline_of: BTreeMap<NodeId, Instant>,
+    admission: Admission,
+    relays: Vec<RelayLink>,
+    revision: u64,
+    sweep: Option<Sweep>,
+}
+
+impl Node {
+    /// A node that knows nobody yet. `seed` is its only source of randomness.
+    pub fn new(config: Config, local: LocalDevice, seed: [u8; 32], wall: UnixTime, now: Instant) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let admission = Admission::new(local.static_secret.public(), &mut rng, now);
+        Self {
+            shared: Shared::new(config, local, rng, wall, now),
+            peers: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            deadline_of: BTreeMap::new(),
+            admission,
+            relays: Vec::new(),
+            revision: 0,
+            sweep: None,
+        }
+    }
+
+    /// A message of the rendezvous.
+    pub fn handle_control(&mut self, message: ToAgent, now: Instant) {
+        match message {
+            ToAgent::Welcome(welcome) => self.handle_welcome(welcome, now),
+            ToAgent::Map(map) => self.apply_map(map, now),
+            ToAgent::PairOpened(pair) => {
+                let channel = RelayChannel { relay: pair.relay, channel: pair.channel };
+                if channel.channel == 0 || !self.relays.iter().any(|link| link.addr() == channel.relay) {
+                    return self.shared.count(Discard::RelayChannel);
+                }
+                self.with(pair.peer, now, |peer, shared| peer.handle_pair_opened(channel, shared, now));
+            }
+            ToAgent::PeerCandidates { peer, set } => {
+                self.with(peer, now, |peer, _| peer.set_remote_candidates(&set, now));
+            }
+            ToAgent::Start(start) => {
+                let delay = Duration::from_millis(start.delay_ms.into()).min(MAX_START_DELAY);
+                self.with(start.peer, now, |peer, _| peer.handle_start(start.attempt, delay, now));
+            }
+            ToAgent::Observed(_) | ToAgent::Enrolled(_) | ToAgent::Refused(_) | ToAgent::LoggedOut => {}
+        }
+    }
+
+    /// The control connection is gone. Tunnels go on; nothing can be asked until the next Welcome.
+    pub fn handle_control_lost(&mut self) {
+        self.shared.control_up = false;
+    }
+
+    /// Our own addresses, gathered anew.
+    pub fn handle_candidates(&mut self, set: CandidateSet, now: Instant) {
+        self.shared.candidates = set;
+        self.offer_candidates();
+        let set = self.shared.candidates.clone();
+        self.for_each(now, |peer, _| peer.set_local(&set, now));
+    }
+
+    /// A handshake message, or the inner datagram of a relay frame on channel 0.
+    pub fn handle_datagram(&mut self, from: Remote, datagram: &[u8], now: Instant) {
+        if let Remote::Relay(RelayChannel { relay, channel: 0 }) = from {
+            return self.handle_relay_control(relay, datagram, now);
+        }
+        match Message::parse(datagram) {
+            Ok(Message::Init(_)) => self.handle_init(from, datagram, now),
+            Ok(Message::Response(response)) => {
+                self.with_base(response.spi_i, now, |peer, base, shared| {
+                    peer.handle_response(base, datagram, from, shared, now);
+                });
+            }
+            Ok(Message::Confirm(confirm)) => {
+                self.with_base(confirm.spi_r, now, |peer, base, shared| {
+                    peer.handle_confirm(base, datagram, shared, now);
+                });
+            }
+            Ok(Message::Cookie(cookie)) => {
+                self.with_base(cookie.spi_i, now, |peer, base, shared| {
+                    peer.handle_cookie(base, datagram, shared, now);
+                });
+            }
+            Err(reason) => self.shared.count(reason),
+        }
+    }
+
+    /// The payload of an opened ESP packet with Next Header 253.
+    pub fn handle_opened(&mut self, spi: Spi, from: Remote, payload: &[u8], now: Instant) {
+        self.with_base(SpiBase::of(spi), now, |peer, _, shared| {
+            peer.handle_opened(spi, from, payload, shared, now);
+        });
+    }
+
+    /// An inner packet that the packet path found no SA or path for.
+    pub fn handle_packet(&mut self, packet: Vec<u8>, now: Instant) {
+        let destination = match inner::addresses(&packet) {
+            Ok(addresses) => addresses.destination,
+            Err(reason) => return self.shared.count(reason),
+        };
+        match self.peer_at(destination) {
+            Some(id) => self.with(id, now, |peer, shared| peer.handle_packet(packet, shared, now)),
+            None => self.shared.count(Discard::NoRoute),
+        }
+    }
+
+    /// The packet path saw the first packet since it was asked to look out (`take_wake`).
+    pub fn handle_wake(&mut self, spi: Spi, now: Instant) {
+        self.with_base(SpiBase::of(spi), now, |peer, _, shared| peer.handle_wake(spi, shared, now));
+    }
+
+    /// The packet path saw the first outbound packet to `peer` since it was asked to look out.
+    pub fn handle_wake_outbound(&mut self, peer: NodeId, now: Instant) {
+        self.with(peer, now, |peer, _| peer.watch_traffic(now));
+    }
+
+    /// The machine's addresses or routes changed: paths are unproven, sessions stay.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.relays.iter_mut().for_each(|link| link.rebind(now));
+        self.for_each(now, |peer, shared| peer.handle_network_change(shared, now));
+    }
+
+    /// What the wall clock says now; to be repeated now and then, because it may be set.
+    pub fn handle_wall_clock(&mut self, wall: UnixTime, now: Instant) {
+        self.shared.set_wall(wall, now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, id)) = self.deadlines.first().copied() {
+            if at > now {
+                break;
+            }
+            self.with(id, now, |peer, shared| peer.handle_timeout(shared, now));
+        }
+        let keepalive = self.shared.config.keepalive;
+        for link in &mut self.relays {
+            if let Some(bind) = link.handle_timeout(keepalive, now) {
+                self.shared.transmit(link.remote(), bind);
+            }
+        }
+        self.sweep_if_due(now);
+    }
+
+    /// Wants a session and a path to a peer. False if there is no such peer.
+    pub fn connect(&mut self, peer: NodeId, now: Instant) -> bool {
+        let known = self.peers.contains_key(&peer);
+        self.with(peer, now, |peer, shared| peer.connect(shared, now));
+        known
+    }
+
+    /// Sends an authenticated ping over the path in use; answered by `Event::PingReply` with the same token. False if
+    /// there is no such peer, or no path to it yet: it is being connected then.
+    pub fn ping(&mut self, peer: NodeId, token: u64, now: Instant) -> bool {
+        let mut sent = false;
+        self.with(peer, now, |peer, shared| sent = peer.ping(token, shared, now));
+        sent
+    }
+
+    /// Says CLOSE to every peer and ends all sessions.
+    pub fn close(&mut self, now: Instant) {
+        self.for_each(now, |peer, shared| {
+            peer.say_close(shared);
+            peer.close(shared, now);
+        });
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.shared.poll_transmit()
+    }
+
+    /// The next thing to tell the driver.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.shared.poll_event()
+    }
+
+    /// When `handle_timeout` next has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let peers = self.deadlines.first().map(|(at, _)| *at);
+        let relays = self.relays.iter().map(RelayLink::poll_timeout).min();
+        let sweep = self.sweep.as_ref().map(Sweep::at);
+        [peers, relays, sweep].into_iter().flatten().min()
+    }
+
+    /// What the packet path decides by.
+    pub fn forwarding(&self) -> Forwarding {
+        Forwarding {
+            peers: self.peers.values().map(Peer::route).collect(),
+            inbound: self
+                .peers
+                .values()
+                .flat_map(Peer::sessions)
+                .flat_map(|session| session.inbound().iter().cloned())
+                .collect(),
+        }
+    }
+
+    /// Every peer, by id.
+    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
+        self.peers.values().map(Peer::status)
+    }
+
+    /// One peer.
+    pub fn peer(&self, id: NodeId) -> Option<PeerStatus> {
+        self.peers.get(&id).map(Peer::status)
+    }
+
+    /// The peer with an overlay address, or behind which a prefix lies that covers it (longest first).
+    pub fn peer_at(&self, address: IpAddr) -> Option<NodeId> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// How often each reason threw something away that could not be laid at one peer's door.
+    pub fn discards(&self) -> impl Iterator<Item = (Discard, u64)> {
+        Discard::ALL.iter().copied().zip(self.shared.discards().iter().copied())
+    }
+
+    /// The revision of the peer map held, for `Hello`.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// This device's certificate as last issued.
+    pub fn certificate(&self) -> &VerifiedCertificate {
+        &self.shared.local.certificate
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome, now: Instant) {
+        self.shared.control_up = true;
+        self.relays = welcome.relays.into_iter().map(|relay| RelayLink::new(relay, now)).collect();
+        self.replace_certificate(&welcome.certificate, now);
+        self.handle_timeout(now);
+        self.offer_candidates();
+        self.for_each(now, |peer, shared| peer.control_renewed(shared, now));
+    }
+
+    fn offer_candidates(&mut self) {
+        if self.shared.control_up && !self.shared.own_candidates().is_empty() {
+            let set = self.shared.candidates.clone();
+            self.shared.event(Event::Control(ToServer::Candidates(set)));
+        }
+    }
+
+    fn handle_relay_control(&mut self, relay: std::net::SocketAddr, payload: &[u8], now: Instant) {
+        let keepalive = self.shared.config.keepalive;
+        let Some(link) = self.relays.iter_mut().find(|link| link.addr() == relay) else {
+            return self.shared.count(Discard::RelayChannel);
+        };
+        match relay::Message::decode(payload) {
+            Ok(message) => {
+                if let Some(answer) = link.handle(&message, keepalive, now) {
+                    self.shared.transmit(link.remote(), answer);
+                }
+            }
+            Err(reason) => self.shared.count(reason),
+        }
+    }
+
+    /// Runs `act` on a peer, then moves its output out and its deadline in.
+    fn with(&mut self, id: NodeId, now: Instant, act: impl FnOnce(&mut Peer, &mut Shared)) {
+        let Some(peer) = self.peers.get_mut(&id) else { return self.shared.count(Discard::UnknownPeer) };
+        act(peer, &mut self.shared);
+        peer.drain(&mut self.shared, now);
+        let next = peer.poll_timeout();
+        self.set_deadline(id, next);
+    }
+
+    fn with_base(&mut self, base: SpiBase, now: Instant, act: impl FnOnce(&mut Peer, SpiBase, &mut Shared)) {
+        match self.shared.peer_of(base) {
+            Some(id) => self.with(id, now, |peer, shared| act(peer, base, shared)),
+            None => self.shared.count(Discard::UnknownSpi),
+        }
+    }
+
+    fn for_each(&mut self, now: Instant, mut act: impl FnMut(&mut Peer, &mut Shared)) {
+        let ids: Vec<NodeId> = self.peers.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.with(id, now, &mut act));
+    }
+
+    fn set_deadline(&mut self, id: NodeId, next: Option<Instant>) {
+        if let Some(old) = self.deadline_of.remove(&id) {
+            self.deadlines.remove(&(old, id));
+        }
+        if let Some(at) = next {
+            self.deadlines.insert((at, id));
+            self.deadline_of.insert(id, at);
+        }
+    }
+}
+
+/// A start further off than this is no synchronisation: both round-trip times together are far below it.
+const MAX_START_DELAY: Duration = Duration::from_secs(3);

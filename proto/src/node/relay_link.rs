@@ -1,0 +1,78 @@
+//! Our address at one relay: bound by a token of the control connection, kept bound by repeating it.
+//!
+//! The relay forwards a channel's frames only from and to the bound address, so one binding serves every pair. Frames
+//! themselves are `wire::relay`'s.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::control::Relay;
+use crate::io::Remote;
+use crate::wire::relay::Message;
+
+/// One relay of the rendezvous.
+pub(super) struct RelayLink {
+    relay: Relay,
+    bound: bool,
+    unanswered: u32,
+    next: Instant,
+}
+
+impl RelayLink {
+    pub(super) fn new(relay: Relay, now: Instant) -> Self {
+        Self { relay, bound: false, unanswered: 0, next: now }
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.relay.addr
+    }
+
+    /// Where the frames of channel 0 go: they are whole, so the driver adds nothing.
+    pub(super) fn remote(&self) -> Remote {
+        Remote::Direct(self.relay.addr)
+    }
+
+    /// Binds anew at once: our address may have changed.
+    pub(super) fn rebind(&mut self, now: Instant) {
+        self.bound = false;
+        self.unanswered = 0;
+        self.next = now;
+    }
+
+    /// A message of the relay; the answer to send, if any.
+    pub(super) fn handle(&mut self, message: &Message, keepalive: Duration, now: Instant) -> Option<Vec<u8>> {
+        match message {
+            Message::Bound => {
+                self.bound = true;
+                self.unanswered = 0;
+                self.next = now + keepalive;
+                None
+            }
+            Message::Challenge(nonce) => Some(Message::BindProof(self.relay.token, *nonce).encode()),
+            Message::Bind(_) | Message::BindProof(..) => None,
+        }
+    }
+
+    /// The BIND that is due, if one is.
+    pub(super) fn handle_timeout(&mut self, keepalive: Duration, now: Instant) -> Option<Vec<u8>> {
+        if now < self.next {
+            return None;
+        }
+        self.unanswered += 1;
+        self.bound &= self.unanswered <= LOST_AFTER;
+        let pause = if self.bound { keepalive } else { FIRST_RETRY * (1 << self.unanswered.min(MAX_DOUBLINGS)) };
+        // a keepalive that stays unanswered is repeated soon: one lost datagram is no lost binding
+        self.next = now + if self.unanswered > 1 { pause.min(FIRST_RETRY * 4) } else { pause };
+        Some(Message::Bind(self.relay.token).encode())
+    }
+
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.next
+    }
+}
+
+/// Unanswered BINDs after which the binding counts as lost.
+const LOST_AFTER: u32 = 3;
+/// First pause between unanswered BINDs; doubles to 8 s.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const MAX_DOUBLINGS: u32 = 5;

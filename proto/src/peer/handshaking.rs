@@ -1,0 +1,85 @@
+//! A peer's unfinished handshakes: when the next INIT is due, which are outstanding, and how stale ones are refused.
+//!
+//! Every retry is a fresh INIT with its own ephemeral key and SPI base. Over a slow relay several are under way at
+//! once, so the answer to any of the last few completes the session.
+
+use std::time::{Duration, Instant};
+
+use crate::handshake::{Cookie, Initiator, Tai64n};
+use crate::keys::{SpiBase, UnixTime};
+
+/// INITs sent and not yet answered.
+#[derive(Default)]
+pub(super) struct Handshaking {
+    outstanding: Vec<(SpiBase, Initiator)>,
+    tries: usize,
+    since: Option<Instant>,
+    /// What the peer asked to see in the next INIT: a cookie under load, or a challenge to our clock.
+    pub(super) proof: Option<Cookie>,
+    /// The greatest timestamp of the peer's INITs (replay protection, as WireGuard section 5.1).
+    pub(super) latest_init: Option<Tai64n>,
+    latest_sent: Option<Tai64n>,
+}
+
+impl Handshaking {
+    /// Whether INITs are being sent.
+    pub(super) fn is_running(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// How many INITs this attempt has sent.
+    pub(super) fn tries(&self) -> usize {
+        self.tries
+    }
+
+    /// Whether this attempt has gone on long enough without an answer.
+    pub(super) fn has_failed(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now.saturating_duration_since(since) >= GIVE_UP)
+    }
+
+    /// The time to put into the next INIT: later than the last one even where the clock stands.
+    pub(super) fn timestamp(&mut self, wall: UnixTime) -> Tai64n {
+        let time = Tai64n::from_unix(wall);
+        let next = self.latest_sent.map_or(time, |last| time.after(last));
+        self.latest_sent = Some(next);
+        next
+    }
+
+    /// Notes an INIT; returns the base that gives way and when the next one is due.
+    pub(super) fn sent(&mut self, base: SpiBase, initiator: Initiator, now: Instant) -> (Option<SpiBase>, Instant) {
+        self.since.get_or_insert(now);
+        let gone = (self.outstanding.len() == MAX_OUTSTANDING).then(|| self.outstanding.remove(0).0);
+        self.outstanding.push((base, initiator));
+        let pause = RETRIES.get(self.tries).copied().unwrap_or(RETRY_LATER);
+        self.tries += 1;
+        (gone, now + pause)
+    }
+
+    /// The INIT that an answer names. It stays: a forged answer must not cost the true one its chance.
+    pub(super) fn get(&self, base: SpiBase) -> Option<&Initiator> {
+        self.outstanding.iter().find(|(outstanding, _)| *outstanding == base).map(|(_, initiator)| initiator)
+    }
+
+    /// Ends the attempt because the INIT of `base` was answered; returns the other bases.
+    pub(super) fn finish_with(&mut self, base: SpiBase) -> Vec<SpiBase> {
+        self.finish().into_iter().filter(|other| *other != base).collect()
+    }
+
+    /// Ends the attempt, done or not; returns the bases it held.
+    pub(super) fn finish(&mut self) -> Vec<SpiBase> {
+        self.tries = 0;
+        self.since = None;
+        self.proof = None;
+        self.outstanding.drain(..).map(|(base, _)| base).collect()
+    }
+}
+
+/// Pauses after the first INITs: faster than WireGuard's 5 s, because a NAT eats the first ones as a rule.
+const RETRIES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800), Duration::from_millis(1600)];
+/// WireGuard's REKEY_TIMEOUT.
+const RETRY_LATER: Duration = Duration::from_secs(5);
+/// WireGuard's REKEY_ATTEMPT_TIME.
+const GIVE_UP: Duration = Duration::from_secs(90);
+/// Answers may be this many retries late: 0.2 + 0.4 + 0.8 + 1.6 s.
+const MAX_OUTSTANDING: usize = 4;

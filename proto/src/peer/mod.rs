@@ -1,0 +1,635 @@
+//! One remote device: hands handshake, session and path to each other, none of which knows the others.
+//!
+//! ```text
+//!            INIT / RESP / CONFIRM            keys                 probes, sealed
+//!   node  <---------------------->  handshake ----> session (SAs) <---------------> path  ---> which Remote
+//! ```
+//!
+//! A peer is *connected* on demand: it asks the rendezvous for a relay channel, shakes hands through it at once, and
+//! lets `path` look for something better under the fresh session. It leaves bytes on the wire to `wire`, the choice of
+//! an address to `path`, and the choice of a session to `session::rotation`.
+
+mod handshaking;
+mod responding;
+mod route;
+mod shared;
+mod traffic;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_core::Rng;
+
+pub(crate) use responding::InitOutcome;
+pub use route::{Forwarding, PeerRoute, PeerStatus, SessionStatus};
+pub(crate) use shared::Shared;
+pub use shared::{Event, LocalDevice, SaKeys};
+
+use crate::certificate::VerifiedCertificate;
+use crate::control::{CandidateSet, ToServer};
+use crate::crypto::kdf;
+use crate::handshake::{Established, Initiator};
+use crate::inner::Form;
+use crate::io::{Discard, RelayChannel, Remote, Transmit};
+use crate::keys::{Family, NodeId, Spi, SpiBase, StaticPublic};
+use crate::path::{self, PathEvent, Probe, ProbeBody};
+use crate::session::{HEADROOM, NextHeader, Rotation, Session, SessionParams, TAILROOM};
+use crate::stats::PeerStats;
+use crate::timer::{Timer, TimerTable};
+use crate::wire::path_probe::PathMessage;
+use handshaking::Handshaking;
+use responding::Responding;
+use shared::CANONICAL_TTL;
+use traffic::Traffic;
+
+/// One remote device of the mesh.
+pub(crate) struct Peer {
+    certificate: VerifiedCertificate,
+    online: bool,
+    relay: Option<RelayChannel>,
+    path: path::Agent,
+    handshaking: Handshaking,
+    responding: Responding,
+    rotation: Rotation,
+    confirm: Option<Confirm>,
+    queue: VecDeque<Vec<u8>>,
+    traffic: Traffic,
+    timers: TimerTable,
+    connect_pause: Duration,
+    /// The remote of the last `PathChanged`.
+    told: Option<Remote>,
+    stats: Arc<PeerStats>,
+}
+
+/// A CONFIRM to be repeated until the responder is heard.
+struct Confirm {
+    session: SpiBase,
+    to: Remote,
+    datagram: Vec<u8>,
+    left: u32,
+}
+
+impl Peer {
+    pub(crate) fn new(certificate: VerifiedCertificate, shared: &mut Shared, now: Instant) -> Self {
+        let settings = path::Settings {
+            we_keepalive: shared.local.certificate.static_key < certificate.static_key,
+            keepalive: shared.config.keepalive,
+            esp_overhead: ESP_OVERHEAD + shared.config.suite.iv_len(),
+        };
+        let mut path = path::Agent::new(shared.rng.next_u64(), settings, now);
+        path.set_local(&shared.candidates, now);
+        Self {
+            certificate,
+            online: false,
+            relay: None,
+            path,
+            handshaking: Handshaking::default(),
+            responding: Responding::default(),
+            rotation: Rotation::default(),
+            confirm: None,
+            queue: VecDeque::new(),
+            traffic: Traffic::new(now),
+            timers: TimerTable::default(),
+            connect_pause: CONNECT_RETRY,
+            told: None,
+            stats: Arc::new(PeerStats::default()),
+        }
+    }
+
+    pub(crate) fn certificate(&self) -> &VerifiedCertificate {
+        &self.certificate
+    }
+
+    pub(crate) fn is_online(&self) -> bool {
+        self.online
+    }
+
+    fn node(&self) -> NodeId {
+        self.certificate.node
+    }
+
+    /// Takes a renewed certificate of the same key and addresses; live sessions go on.
+    pub(crate) fn renew(&mut self, certificate: VerifiedCertificate, shared: &mut Shared) {
+        self.certificate = certificate;
+        shared.forwarding_changed();
+    }
+
+    pub(crate) fn set_online(&mut self, online: bool, shared: &mut Shared, now: Instant) {
+        let came = online && !self.online;
+        self.online = online;
+        if came && shared.small_mesh {
+            self.connect(shared, now);
+        }
+    }
+
+    pub(crate) fn set_local(&mut self, candidates: &CandidateSet, now: Instant) {
+        self.path.set_local(candidates, now);
+    }
+
+    pub(crate) fn set_remote_candidates(&mut self, set: &CandidateSet, now: Instant) {
+        self.path.set_remote_candidates(set, now);
+    }
+
+    /// The rendezvous is back: what it held for us is gone with the old connection.
+    pub(crate) fn control_renewed(&mut self, shared: &mut Shared, now: Instant) {
+        self.set_relay(None, now);
+        if self.online && (shared.small_mesh || self.rotation.sending().is_some()) {
+            self.connect(shared, now);
+        }
+    }
+
+    /// Wants a session and a path, now. Idempotent.
+    pub(crate) fn connect(&mut self, shared: &mut Shared, now: Instant) {
+        self.traffic.used(now);
+        if self.relay.is_none() && !self.timers.is_set(Timer::Connect) {
+            self.connect_pause = CONNECT_RETRY;
+            self.ask_for_pair(shared, now);
+        }
+        if self.rotation.sending().is_none() {
+            self.start_handshake(shared, now);
+        }
+    }
+
+    pub(crate) fn handle_pair_opened(&mut self, channel: RelayChannel, shared: &mut Shared, now: Instant) {
+        self.timers.stop(Timer::Connect);
+        self.set_relay(Some(channel), now);
+        if self.rotation.sending().is_none() {
+            shared.release_bases(self.handshaking.finish());
+            self.start_handshake(shared, now);
+        }
+    }
+
+    pub(crate) fn handle_start(&mut self, attempt: u64, delay: Duration, now: Instant) {
+        self.path.handle_start(attempt, delay, now);
+    }
+
+    pub(crate) fn handle_network_change(&mut self, shared: &mut Shared, now: Instant) {
+        self.path.handle_network_change(now);
+        if self.rotation.sending().is_some() {
+            self.ask_for_pair(shared, now);
+        }
+    }
+
+    /// A packet for this peer that the packet path had no SA or no address for.
+    pub(crate) fn handle_packet(&mut self, packet: Vec<u8>, shared: &mut Shared, now: Instant) {
+        if self.queue.len() == MAX_QUEUE {
+            self.queue.pop_front();
+            self.stats.count_dropped(Discard::QueueFull);
+        }
+        self.queue.push_back(packet);
+        self.connect(shared, now);
+    }
+
+    /// The RESP to one of our INITs.
+    pub(crate) fn handle_response(
+        &mut self,
+        base: SpiBase,
+        bytes: &[u8],
+        from: Remote,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
+        let Some(initiator) = self.handshaking.get(base) else { return shared.count(Discard::Unsolicited) };
+        let established = match initiator.read_response(&shared.identity, bytes) {
+            Ok(established) if established.certificate_id == self.certificate.id() => established,
+            Ok(_) => return shared.count(Discard::CertificateMismatch),
+            Err(reason) => return shared.count(reason),
+        };
+        shared.release_bases(self.handshaking.finish_with(base));
+        self.timers.stop(Timer::Handshake);
+        shared.transmit(from, established.confirm.clone());
+        self.confirm =
+            Some(Confirm { session: base, to: from, datagram: established.confirm.clone(), left: CONFIRM_REPEATS });
+        self.timers.set(Timer::Confirm, now + CONFIRM_AFTER);
+        self.install(base, true, &established, shared, now);
+    }
+
+    /// A COOKIE: the next INIT proves what it asks for, at once.
+    pub(crate) fn handle_cookie(&mut self, base: SpiBase, bytes: &[u8], shared: &mut Shared, now: Instant) {
+        let Some(initiator) = self.handshaking.get(base) else { return shared.count(Discard::Unsolicited) };
+        match initiator.read_cookie(bytes) {
+            Ok(cookie) => {
+                let first = self.handshaking.proof.is_none();
+                self.handshaking.proof = Some(cookie);
+                if first {
+                    self.send_init(shared, now);
+                }
+            }
+            Err(reason) => shared.count(reason),
+        }
+    }
+
+    /// The opened payload of an ESP packet with Next Header 253.
+    pub(crate) fn handle_opened(&mut self, spi: Spi, from: Remote, payload: &[u8], shared: &mut Shared, now: Instant) {
+        self.heard(SpiBase::of(spi), shared, now);
+        match PathMessage::decode(payload) {
+            Ok(PathMessage::Ping(ping)) => self.path.handle_ping(from, &ping, now),
+            Ok(PathMessage::Pong(pong)) => {
+                if let Err(reason) = self.path.handle_pong(from, &pong, now) {
+                    self.stats.count_dropped(reason);
+                }
+            }
+            Ok(PathMessage::Close) => self.close(shared, now),
+            Err(reason) => self.stats.count_dropped(reason),
+        }
+    }
+
+    /// The packet path saw the first packet of an SA since it was asked to look out.
+    pub(crate) fn handle_wake(&mut self, spi: Spi, shared: &mut Shared, now: Instant) {
+        self.heard(SpiBase::of(spi), shared, now);
+        self.watch_traffic(now);
+    }
+
+    /// Something moves: reads the counters soon, and every second until nothing does.
+    pub(crate) fn watch_traffic(&mut self, now: Instant) {
+        self.traffic.woken();
+        self.timers.set_no_later(Timer::Tick, now);
+    }
+
+    /// False if there is no path yet to ping over.
+    pub(crate) fn ping(&mut self, token: u64, shared: &mut Shared, now: Instant) -> bool {
+        self.connect(shared, now);
+        self.path.request_ping(token, now)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Confirm => self.repeat_confirm(shared, now),
+                Timer::Connect => self.retry_connect(shared, now),
+                Timer::Expire => self.expire(shared, now),
+                Timer::Handshake => self.retry_handshake(shared, now),
+                Timer::Rekey => self.rekey(shared, now),
+                Timer::Tick => self.tick(shared, now),
+            }
+        }
+        if self.path.poll_timeout().is_some_and(|at| at <= now) {
+            self.path.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.path.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Moves what path decided to the outside; the last step of every call.
+    pub(crate) fn drain(&mut self, shared: &mut Shared, now: Instant) {
+        while let Some(probe) = self.path.poll_probe() {
+            self.send_probe(probe, shared);
+        }
+        while let Some(event) = self.path.poll_event() {
+            self.handle_path_event(event, shared, now);
+        }
+        self.flush(shared);
+    }
+
+    /// Ends everything with this peer; it stays known.
+    pub(crate) fn close(&mut self, shared: &mut Shared, now: Instant) {
+        shared.release_bases(self.rotation.clear());
+        shared.release_bases(self.handshaking.finish());
+        self.timers = TimerTable::default();
+        self.confirm = None;
+        self.path.session_lost(now);
+        shared.forwarding_changed();
+    }
+
+    /// Tells the peer that we go, so that it need not find out.
+    pub(crate) fn say_close(&mut self, shared: &mut Shared) {
+        if let Some(selection) = self.path.selection() {
+            self.send_control(&PathMessage::Close, selection.remote, shared);
+        }
+    }
+
+    pub(crate) fn route(&self) -> PeerRoute {
+        let selection = self.path.selection();
+        PeerRoute {
+            node: self.node(),
+            v4: self.certificate.v4,
+            v6: self.certificate.v6,
+            routes: self.certificate.routes.clone(),
+            outbound: self.rotation.sending().map(|session| session.outbound().clone()),
+            remote: selection.map(|selection| selection.remote),
+            hedge: self.path.hedge(),
+            udp_payload: selection.map_or(path::BASE_UDP_PAYLOAD, |selection| selection.udp_payload),
+            stats: Arc::clone(&self.stats),
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.rotation.iter()
+    }
+
+    pub(crate) fn status(&self) -> PeerStatus {
+        let session = self.rotation.sending().map(|session| SessionStatus {
+            suite: session.suite(),
+            established: session.born(),
+            rekeys: self.rotation.rekeys(),
+        });
+        PeerStatus {
+            node: self.node(),
+            name: self.certificate.name.clone(),
+            v4: self.certificate.v4,
+            v6: self.certificate.v6,
+            online: self.online,
+            selection: self.path.selection(),
+            session,
+            explanation: self.path.explain(self.online),
+            attempts: self.path.attempts().cloned().collect(),
+            stats: Arc::clone(&self.stats),
+        }
+    }
+
+    fn set_relay(&mut self, channel: Option<RelayChannel>, now: Instant) {
+        self.relay = channel;
+        self.path.set_relay(channel, now);
+    }
+
+    fn ask_for_pair(&mut self, shared: &mut Shared, now: Instant) {
+        if shared.control_up {
+            shared.event(Event::Control(ToServer::Connect(self.node())));
+        }
+        self.timers.set(Timer::Connect, now + self.connect_pause);
+        self.connect_pause = (self.connect_pause * 2).min(CONNECT_RETRY_MAX);
+    }
+
+    fn retry_connect(&mut self, shared: &mut Shared, now: Instant) {
+        if self.relay.is_none() && self.is_wanted(shared, now) && self.online {
+            self.ask_for_pair(shared, now);
+        }
+    }
+
+    /// Whether somebody would miss the pair: it is used, or the mesh is small enough to keep every pair.
+    fn is_wanted(&self, shared: &Shared, now: Instant) -> bool {
+        (shared.small_mesh && self.online) || self.traffic.is_recent(shared.config.idle_after, now)
+    }
+
+    fn start_handshake(&mut self, shared: &mut Shared, now: Instant) {
+        if !self.handshaking.is_running() {
+            self.send_init(shared, now);
+        }
+    }
+
+    fn retry_handshake(&mut self, shared: &mut Shared, now: Instant) {
+        if self.handshaking.has_failed(now) {
+            shared.release_bases(self.handshaking.finish());
+            return;
+        }
+        self.send_init(shared, now);
+    }
+
+    fn send_init(&mut self, shared: &mut Shared, now: Instant) {
+        let Some(to) = self.handshake_remote() else { return };
+        let base = shared.allocate_base(self.node());
+        let timestamp = self.handshaking.timestamp(shared.unix_time(now));
+        let peer = self.certificate.static_key;
+        let proof = self.handshaking.proof.as_ref();
+        let started = Initiator::start(&shared.identity, &peer, base, timestamp, None, proof, &mut shared.rng);
+        let Ok((initiator, datagram)) = started else {
+            shared.release_bases([base]);
+            return shared.count(Discard::LowOrder);
+        };
+        shared.transmit(to, datagram);
+        let (gone, next) = self.handshaking.sent(base, initiator, now);
+        shared.release_bases(gone);
+        self.timers.set(Timer::Handshake, next);
+    }
+
+    /// The path in use and the relay in turn: a rekey must also get through when the path has just died.
+    fn handshake_remote(&self) -> Option<Remote> {
+        let selected = self.path.selection().map(|selection| selection.remote);
+        let relay = self.relay.map(Remote::Relay);
+        let (first, second) =
+            if self.handshaking.tries().is_multiple_of(2) { (selected, relay) } else { (relay, selected) };
+        first.or(second)
+    }
+
+    /// Everything the two certificates and the handshake say about a new session.
+    fn session_params(&self, local: SpiBase, initiator: bool, done: &Established, shared: &Shared) -> SessionParams {
+        let own = &shared.local.certificate;
+        let we_are_lower = own.static_key < self.certificate.static_key;
+        SessionParams {
+            suite: done.suite,
+            local,
+            remote: done.peer_spi,
+            initiator,
+            initiator_is_lower: we_are_lower == initiator,
+            peer: self.node(),
+            local_addresses: [IpAddr::V4(own.v4), IpAddr::V6(own.v6)],
+            peer_addresses: [IpAddr::V4(self.certificate.v4), IpAddr::V6(self.certificate.v6)],
+            local_ttl: CANONICAL_TTL,
+            peer_ttl: done.peer_ttl,
+            peer_routes: self.certificate.routes.clone(),
+        }
+    }
+
+    /// Adds a session and, when it is ours to send on at once, moves sending to it.
+    fn install(&mut self, local: SpiBase, initiator: bool, done: &Established, shared: &mut Shared, now: Instant) {
+        let params = self.session_params(local, initiator, done, shared);
+        let keys = &done.keys;
+        let (outbound, inbound) = if initiator {
+            (&keys.initiator_to_responder, &keys.responder_to_initiator)
+        } else {
+            (&keys.responder_to_initiator, &keys.initiator_to_responder)
+        };
+        let session = Session::new(&params, outbound, inbound, now);
+        session.arm_wakes();
+        export_keys(&params, outbound, inbound, shared);
+        shared.release_bases(self.rotation.install(session, simultaneous(shared)));
+        if initiator {
+            self.sending_changed(shared, now);
+        } else {
+            shared.forwarding_changed();
+        }
+        self.set_expiry(shared);
+    }
+
+    /// Something authentic arrived on a session.
+    fn heard(&mut self, base: SpiBase, shared: &mut Shared, now: Instant) {
+        if self.confirm.as_ref().is_some_and(|confirm| confirm.session == base) {
+            self.confirm = None;
+            self.timers.stop(Timer::Confirm);
+        }
+        if self.rotation.confirm(base, simultaneous(shared)) {
+            self.responding.forget(base);
+            self.sending_changed(shared, now);
+        }
+    }
+
+    fn sending_changed(&mut self, shared: &mut Shared, now: Instant) {
+        shared.release_bases(self.handshaking.finish());
+        self.timers.stop(Timer::Handshake);
+        shared.forwarding_changed();
+        self.path.session_ready(now);
+        if let Some(session) = self.rotation.sending() {
+            let after = rekey_after(session.is_initiator(), shared);
+            self.timers.set(Timer::Rekey, session.born() + after);
+        }
+        self.set_expiry(shared);
+        self.traffic.woken();
+        self.timers.set_no_later(Timer::Tick, now + TICK);
+    }
+
+    fn set_expiry(&mut self, shared: &Shared) {
+        match self.rotation.next_expiry(shared.config.reject_after) {
+            Some(at) => self.timers.set(Timer::Expire, at),
+            None => self.timers.stop(Timer::Expire),
+        }
+    }
+
+    fn expire(&mut self, shared: &mut Shared, now: Instant) {
+        let gone = self.rotation.expire(shared.config.reject_after, now);
+        if !gone.is_empty() {
+            gone.iter().for_each(|base| self.responding.forget(*base));
+            shared.release_bases(gone);
+            shared.forwarding_changed();
+        }
+        self.set_expiry(shared);
+        if self.rotation.sending().is_none() {
+            self.path.session_lost(now);
+            if self.is_wanted(shared, now) && self.online {
+                self.connect(shared, now);
+            }
+        }
+    }
+
+    fn rekey(&mut self, shared: &mut Shared, now: Instant) {
+        if self.is_wanted(shared, now) {
+            self.start_handshake(shared, now);
+        }
+    }
+
+    fn repeat_confirm(&mut self, shared: &mut Shared, now: Instant) {
+        let Some(confirm) = &mut self.confirm else { return };
+        shared.transmit(confirm.to, confirm.datagram.clone());
+        confirm.left -= 1;
+        if confirm.left == 0 {
+            self.confirm = None;
+        } else {
+            self.timers.set(Timer::Confirm, now + CONFIRM_AFTER);
+        }
+    }
+
+    fn send_probe(&mut self, probe: Probe, shared: &mut Shared) {
+        match probe.body {
+            // one byte that every ESP receiver ignores (RFC 3948 section 2.3): it only has to open our own NAT
+            ProbeBody::Opener => shared.push_transmit(Transmit { to: probe.to, ttl: probe.ttl, datagram: vec![0xff] }),
+            ProbeBody::Ping(ping) => self.send_control(&PathMessage::Ping(ping), probe.to, shared),
+            ProbeBody::Pong(pong) => self.send_control(&PathMessage::Pong(pong), probe.to, shared),
+        }
+    }
+
+    fn send_control(&mut self, message: &PathMessage, to: Remote, shared: &mut Shared) {
+        let Some(session) = self.rotation.sending() else { return };
+        match session.outbound()[Family::V4 as usize].seal_control(NextHeader::Control, &message.encode()) {
+            Ok(datagram) => shared.transmit(to, datagram),
+            Err(reason) => self.stats.count_dropped(reason),
+        }
+    }
+
+    fn handle_path_event(&mut self, event: PathEvent, shared: &mut Shared, now: Instant) {
+        match event {
+            PathEvent::Selected => {
+                shared.forwarding_changed();
+                let selection = self.path.selection();
+                let remote = selection.map(|selection| selection.remote);
+                if remote != self.told {
+                    self.told = remote;
+                    shared.event(Event::PathChanged { peer: self.node(), selection });
+                    self.report(shared, now);
+                }
+            }
+            PathEvent::WantStart => {
+                if shared.control_up {
+                    shared.event(Event::Control(ToServer::Connect(self.node())));
+                }
+            }
+            PathEvent::PingReply { token, rtt, remote, via } => {
+                shared.event(Event::PingReply { peer: self.node(), token, rtt, remote, via });
+            }
+        }
+    }
+
+    /// Sends what waited for a session and a path.
+    fn flush(&mut self, shared: &mut Shared) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let (Some(session), Some(selection)) = (self.rotation.sending(), self.path.selection()) else { return };
+        for packet in self.queue.drain(..) {
+            match seal(session, &packet) {
+                Ok((datagram, form)) => {
+                    self.stats.count_sent(packet.len(), form);
+                    shared.transmit(selection.remote, datagram);
+                }
+                Err(reason) => self.stats.count_dropped(reason),
+            }
+        }
+    }
+}
+
+/// Seals one queued inner packet; the slow path may allocate.
+fn seal(session: &Session, packet: &[u8]) -> Result<(Vec<u8>, Form), Discard> {
+    let family = match packet.first().map(|byte| byte >> 4) {
+        Some(4) => Family::V4,
+        Some(6) => Family::V6,
+        _ => return Err(Discard::InnerMalformed),
+    };
+    let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
+    let range = HEADROOM..HEADROOM + packet.len();
+    buffer[range.clone()].copy_from_slice(packet);
+    let sealed = session.outbound()[family as usize].seal_packet(&mut buffer, range)?;
+    Ok((buffer[sealed.datagram].to_vec(), sealed.form))
+}
+
+fn export_keys(params: &SessionParams, outbound: &[u8; 32], inbound: &[u8; 32], shared: &mut Shared) {
+    if !shared.config.export_sa_keys {
+        return;
+    }
+    for (base, key) in [(params.local, inbound), (params.remote, outbound)] {
+        for family in [Family::V4, Family::V6] {
+            let spi = base.spi(family);
+            let key_material = kdf::esp_key_material(key, params.suite, spi);
+            shared.event(Event::SaKeys(Box::new(SaKeys { spi, suite: params.suite, key_material: *key_material })));
+        }
+    }
+}
+
+/// The initiator rekeys on time; the responder only when the initiator has missed three quarters of what is left.
+fn rekey_after(initiator: bool, shared: &Shared) -> Duration {
+    let config = &shared.config;
+    if initiator {
+        config.rekey_after
+    } else {
+        config.rekey_after + config.reject_after.saturating_sub(config.rekey_after) * 3 / 4
+    }
+}
+
+/// Sessions born closer together than this were initiated by both sides at once. Below the rekey interval, or a
+/// successor would be taken for a twin.
+fn simultaneous(shared: &Shared) -> Duration {
+    SIMULTANEOUS.min(shared.config.rekey_after / 2)
+}
+
+/// Whether `a` names the same key and addresses as `b`, so that live sessions may go on under it.
+pub(crate) fn same_binding(a: &VerifiedCertificate, b: &VerifiedCertificate) -> bool {
+    let key = |certificate: &VerifiedCertificate| -> (StaticPublic, _, _) {
+        (certificate.static_key, certificate.v4, certificate.v6)
+    };
+    key(a) == key(b) && a.routes == b.routes
+}
+
+/// What ESP with an implicit IV adds to a path message: header, pad, trailer, ICV.
+const ESP_OVERHEAD: usize = 26;
+/// Packets kept per peer while its session is made: 1,000 a second for the quarter of a second that a slow relay takes.
+const MAX_QUEUE: usize = 256;
+/// First pause before the rendezvous is asked again for a pair; doubles up to the maximum.
+const CONNECT_RETRY: Duration = Duration::from_secs(5);
+const CONNECT_RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often, and how many times, CONFIRM is repeated: any ESP packet of ours would serve as well.
+const CONFIRM_AFTER: Duration = Duration::from_millis(250);
+const CONFIRM_REPEATS: u32 = 5;
+/// How often the counters of an active pair are read.
+const TICK: Duration = Duration::from_secs(1);
+const SIMULTANEOUS: Duration = Duration::from_secs(5);

@@ -1,0 +1,149 @@
+//! Is the pair used, and is it heard? Reads the counters that the packet path raises, once a second while something
+//! moves, and lets the packet path wake it when nothing does.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Event, Peer, Shared, TICK};
+use crate::control::{PathReport, ToServer};
+use crate::io::Remote;
+use crate::path::Selection;
+use crate::timer::Timer;
+
+/// What the counters said last.
+pub(super) struct Traffic {
+    sealed: u64,
+    opened: u64,
+    data: u64,
+    quiet_ticks: u32,
+    used_at: Instant,
+    /// Since when we have sent without hearing anything.
+    unheard_since: Option<Instant>,
+    reported_at: Option<Instant>,
+    reported: u64,
+}
+
+impl Traffic {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            sealed: 0,
+            opened: 0,
+            data: 0,
+            quiet_ticks: 0,
+            used_at: now,
+            unheard_since: None,
+            reported_at: None,
+            reported: 0,
+        }
+    }
+
+    pub(super) fn used(&mut self, now: Instant) {
+        self.used_at = now;
+    }
+
+    pub(super) fn woken(&mut self) {
+        self.quiet_ticks = 0;
+    }
+
+    pub(super) fn is_recent(&self, within: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.used_at) < within
+    }
+}
+
+impl Peer {
+    /// One look at the counters.
+    pub(super) fn tick(&mut self, shared: &mut Shared, now: Instant) {
+        let (sealed, opened) = self.rotation.packets();
+        let data = self.stats.rx_packets.load(Ordering::Relaxed) + self.stats.tx_packets.load(Ordering::Relaxed);
+        let (sent, heard) = (sealed > self.traffic.sealed, opened > self.traffic.opened);
+        if data > self.traffic.data {
+            self.traffic.used_at = now;
+        }
+        self.traffic.quiet_ticks = if sent || heard { 0 } else { self.traffic.quiet_ticks + 1 };
+        (self.traffic.sealed, self.traffic.opened, self.traffic.data) = (sealed, opened, data);
+        self.path.note_traffic(sealed, opened, now);
+        self.look_for_deaf_peer(sent, heard, shared, now);
+        self.check_packet_limit(shared, now);
+        self.report_if_due(shared, now);
+        self.rest_or_tick_again(now);
+    }
+
+    /// A peer that restarted has lost its keys and cannot say so: a new handshake finds out (WireGuard section 6.5).
+    fn look_for_deaf_peer(&mut self, sent: bool, heard: bool, shared: &mut Shared, now: Instant) {
+        if heard {
+            self.traffic.unheard_since = None;
+        } else if sent {
+            let since = *self.traffic.unheard_since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= DEAF_AFTER {
+                self.traffic.unheard_since = Some(now);
+                self.start_handshake(shared, now);
+            }
+        }
+    }
+
+    fn check_packet_limit(&mut self, shared: &mut Shared, now: Instant) {
+        if self.rotation.sending().is_some_and(|session| session.sealed() >= REKEY_PACKETS) {
+            self.start_handshake(shared, now);
+        }
+    }
+
+    fn rest_or_tick_again(&mut self, now: Instant) {
+        let Some(session) = self.rotation.sending() else { return };
+        if self.traffic.quiet_ticks >= REST_AFTER_TICKS {
+            session.arm_wakes();
+        } else {
+            self.timers.set(Timer::Tick, now + TICK);
+        }
+    }
+
+    fn report_if_due(&mut self, shared: &mut Shared, now: Instant) {
+        let moved = self.traffic.data != self.traffic.reported;
+        let due = self.traffic.reported_at.is_none_or(|at| now.saturating_duration_since(at) >= REPORT_EVERY);
+        if moved && due {
+            self.report(shared, now);
+        }
+    }
+
+    /// Tells the rendezvous what this path is like, for the dashboard.
+    pub(super) fn report(&mut self, shared: &mut Shared, now: Instant) {
+        if !shared.control_up {
+            return;
+        }
+        self.traffic.reported_at = Some(now);
+        self.traffic.reported = self.traffic.data;
+        let selection = self.path.selection();
+        let since = selection.map_or(now, |selection| selection.since);
+        let since_unix = shared.unix_time(now).since_epoch().saturating_sub(now.saturating_duration_since(since));
+        let report = PathReport {
+            peer: self.node(),
+            kind: selection.map_or("none", |selection| selection.via.kind()).to_owned(),
+            via: selection.map_or("", |selection| selection.via.name()).to_owned(),
+            remote: selection.and_then(direct_address),
+            rtt_us: selection.map_or(0, |selection| u64::try_from(selection.rtt.as_micros()).unwrap_or(u64::MAX)),
+            mtu: selection.map_or(0, |selection| u32::try_from(selection.udp_payload).unwrap_or(u32::MAX)),
+            since_unix_ms: u64::try_from(since_unix.as_millis()).unwrap_or(u64::MAX),
+            rx_bytes: self.stats.rx_bytes.load(Ordering::Relaxed),
+            tx_bytes: self.stats.tx_bytes.load(Ordering::Relaxed),
+            reason_code: self.path.explain(self.online).code.to_owned(),
+        };
+        shared.event(Event::Control(ToServer::PathReport(report)));
+    }
+}
+
+fn direct_address(selection: Selection) -> Option<std::net::SocketAddr> {
+    match selection.remote {
+        Remote::Direct(addr) => Some(addr),
+        Remote::Relay(_) => None,
+    }
+}
+
+/// Half of the integrity limit's margin: QUIC's confidentiality bound for AES-GCM (RFC 9001 section 6.6) is 2^28 packets
+/// at our size.
+const REKEY_PACKETS: u64 = 1 << 28;
+/// Quiet seconds after which the counters are no longer read until the packet path says that something moves.
+const REST_AFTER_TICKS: u32 = 3;
+/// Sent this long without hearing anything: the peer may have lost its keys. Below WireGuard's 15 s because a restarted
+/// agent must be back in 5 s.
+const DEAF_AFTER: Duration = Duration::from_secs(4);
+/// How often a moving pair is reported to the rendezvous.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
