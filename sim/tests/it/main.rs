@@ -1,0 +1,5 @@
+//! The real core in a world in memory: NAT pairs, loss, rekeys, a rendezvous that goes away.
+
+mod connect;
+mod packets;
+mod survive;
