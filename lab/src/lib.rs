@@ -7,9 +7,12 @@
 pub mod agent;
 pub mod binaries;
 pub mod capture;
+pub mod demo;
 pub mod hex;
 pub mod host;
+pub mod hostile;
 pub mod interrupt;
+pub mod mesh;
 pub mod namespace;
 pub mod nat;
 pub mod run;
@@ -18,4 +21,5 @@ pub mod shell;
 pub mod status;
 pub mod stream;
 pub mod topology;
+pub mod transfer;
 pub mod wait;

@@ -27,8 +27,10 @@ pub struct Report {
     pub sent: u64,
     /// That the sender's own host would not take (no route, no buffer).
     pub refused: u64,
-    /// That never arrived, though taken.
+    /// That never arrived, though taken, after the first one that did.
     pub lost: u64,
+    /// That never arrived and were sent before the first one that did: while there was no way yet.
+    pub lost_at_first: u64,
     /// That arrived more than once.
     pub duplicates: u64,
     /// Longest time in which nothing arrived, while the stream ran.
@@ -51,9 +53,11 @@ struct Received {
 impl Stream {
     /// Sends datagrams of `size` bytes at `rate` per second from one host to the other's address.
     pub fn start(from: &Namespace, to: &Namespace, target: SocketAddr, rate: u32, size: usize) -> Result<Self> {
-        let any = SocketAddr::new(if target.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
-        let outgoing = from.inside(|| UdpSocket::bind(any))?.context("open the stream's source")?;
-        let arriving = to.inside(|| UdpSocket::bind(target))?.context("open the stream's destination")?;
+        // Not bound to the address itself: the receiving host may not have it yet, or lose it for a while.
+        let any = SocketAddr::new(if target.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, target.port());
+        let any_port = SocketAddr::new(any.ip(), 0);
+        let outgoing = from.inside(|| UdpSocket::bind(any_port))?.context("open the stream's source")?;
+        let arriving = to.inside(|| UdpSocket::bind(any))?.context("open the stream's destination")?;
         // The largest a kernel grants without privilege is silently used instead.
         setsockopt(&arriving, sockopt::RcvBuf, &(4 << 20)).context("widen the receive buffer")?;
         arriving.set_read_timeout(Some(Duration::from_millis(50)))?;
@@ -87,13 +91,16 @@ impl Report {
     fn new(sent: &Sent, received: &Received) -> Self {
         let count = |number: usize| received.counts.get(number).copied().unwrap_or(0);
         let taken = sent.taken.iter().filter(|taken| **taken).count() as u64;
-        let lost =
-            sent.taken.iter().enumerate().filter(|(number, taken)| **taken && count(*number) == 0).count() as u64;
+        let first = received.counts.iter().position(|count| *count > 0).unwrap_or(sent.taken.len());
+        let missing = |numbers: std::ops::Range<usize>| {
+            numbers.filter(|number| sent.taken.get(*number) == Some(&true) && count(*number) == 0).count() as u64
+        };
         let duplicates = received.counts.iter().filter(|count| **count > 1).count() as u64;
         Self {
             sent: taken,
             refused: sent.taken.len() as u64 - taken,
-            lost,
+            lost: missing(first..sent.taken.len()),
+            lost_at_first: missing(0..first),
             duplicates,
             longest_silence: received.longest_silence,
             silence_began: received.silence_began,
