@@ -1,6 +1,8 @@
 //! The composition root: the parts that every action needs, opened in the order they depend on each other.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use rand_chacha::ChaCha20Rng;
@@ -14,6 +16,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Hub;
 use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
+use crate::limits::SourceLimit;
+use crate::relay::Table;
 use crate::store::{DatabaseUrl, NetworkRow, Store};
 
 /// The server's state. Cheap to clone.
@@ -30,6 +34,7 @@ struct Inner {
     signer: NetworkSigner,
     network: NetworkRow,
     hub: Hub,
+    enrolments: Mutex<SourceLimit>,
 }
 
 impl App {
@@ -38,21 +43,30 @@ impl App {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let data_dir = DataDir::open(&config.data_dir)?;
         let server_key = ServerKey::open(&data_dir)?;
-        let mut random = [0; 32];
-        rng.fill_bytes(&mut random);
-        let secret = open_network_secret(&data_dir, random)?;
+        let secret = open_network_secret(&data_dir, random(&mut rng))?;
         if let DatabaseUrl::Sqlite(path) = &config.database_url {
             create_private(path).with_context(|| format!("create the database {}", path.display()))?;
         }
         let store = Store::open(&config.database_url).await?;
         let signer = NetworkSigner::new(&secret);
-        let mut id = [0; 16];
-        rng.fill_bytes(&mut id);
-        let network = actions::open_network(&store, &config, &signer, NetworkId::new(id), clock.now()).await?;
-        let hub = Hub::new(rng.next_u64());
+        let id = NetworkId::new(random(&mut rng));
+        let network = actions::open_network(&store, &config, &signer, id, clock.now()).await?;
+        let hub = Hub::new(random(&mut rng), Table::new(random(&mut rng)));
+        let enrolments = Mutex::new(SourceLimit::new(ENROLMENTS_PER_SECOND, ENROLMENTS_BURST, Instant::now()));
         let rng = Mutex::new(rng);
         let clock = Box::new(clock);
-        Ok(Self(Arc::new(Inner { config, store, clock, rng, data_dir, server_key, signer, network, hub })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            store,
+            clock,
+            rng,
+            data_dir,
+            server_key,
+            signer,
+            network,
+            hub,
+            enrolments,
+        })))
     }
 
     /// The settings in force.
@@ -97,9 +111,12 @@ impl App {
 
     /// Random bytes, good for keys and tokens.
     pub fn random<const N: usize>(&self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.0.rng.lock().expect("nothing panics while it holds the generator").fill_bytes(&mut bytes);
-        bytes
+        random(&mut self.0.rng.lock().expect("nothing panics while it holds the generator"))
+    }
+
+    /// Whether this source may try an invite now.
+    pub fn allow_enrolment(&self, source: IpAddr) -> bool {
+        self.0.enrolments.lock().expect("nothing panics while it holds the limit").allow(source, Instant::now())
     }
 
     /// A fresh UUIDv7.
@@ -109,3 +126,13 @@ impl App {
         Builder::from_unix_timestamp_millis(millis, &self.random()).into_uuid()
     }
 }
+
+fn random<const N: usize>(rng: &mut ChaCha20Rng) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Secrets have 128 bits, so this only keeps a flood from the database; a lab of a hundred devices enrols in a minute.
+const ENROLMENTS_PER_SECOND: f32 = 2.0;
+const ENROLMENTS_BURST: f32 = 60.0;

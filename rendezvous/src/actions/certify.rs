@@ -33,9 +33,9 @@ pub(super) fn certify(app: &App, device: &mut Device) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether it is time for the next certificate.
-pub(super) fn is_due(device: &Device, now: UnixTime) -> bool {
-    device.not_after < now.plus(VALID_FOR / 2)
+/// Whether it is time for the successor of a certificate that ends then.
+pub(super) fn is_due(not_after: UnixTime, now: UnixTime) -> bool {
+    not_after < now.plus(VALID_FOR / 2)
 }
 
 /// Long enough that a mesh outlives a lost server by months; revocation does not wait for it.

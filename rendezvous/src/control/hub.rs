@@ -1,13 +1,22 @@
-//! Where connections, actions and pages meet: the coordinator behind a lock, and a channel that says "look again".
+//! Where connections, actions and pages meet: the coordinator behind a lock, the agents' queues, the relay's table, and
+//! a channel that tells pages to look again. Carries out what the coordinator decides; decides nothing.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast;
-use warren_proto::keys::NodeId;
+use tokio::sync::{Notify, broadcast};
+use tokio_util::bytes::Bytes;
+use tracing::{info, warn};
+use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
+use warren_proto::keys::{NodeId, UnixTime};
 
-use crate::coordinator::{Coordinator, Presence, ReportedPath};
-use crate::domain::Device;
-use crate::store::Store;
+use super::queue::{Outgoing, Receiver, Sender, queue};
+use crate::coordinator::{Arrival, Coordinator, Member, Output, Presence, ReportedPath, RosterChange};
+use crate::domain::{Device, DeviceState};
+use crate::relay::Table;
+use crate::store::{ChangeKind, Store};
 
 /// Something a page may show has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,19 +43,54 @@ pub enum LiveEvent {
 /// Who is connected, and what they report.
 #[derive(Debug)]
 pub struct Hub {
-    coordinator: Mutex<Coordinator>,
+    state: Mutex<State>,
+    relay: Arc<Mutex<Table>>,
     events: broadcast::Sender<LiveEvent>,
+    /// Wakes `run` when a deadline may have moved closer.
+    deadline: Notify,
+    /// One reader of the change log at a time: each starts where the one before ended.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    coordinator: Coordinator,
+    connections: BTreeMap<NodeId, Connection>,
+    last_connection: u64,
+    seen: BTreeMap<NodeId, UnixTime>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    number: u64,
+    queue: Sender,
 }
 
 impl Hub {
     /// A hub with nobody connected.
-    pub fn new(_seed: u64) -> Self {
-        Self { coordinator: Mutex::default(), events: broadcast::Sender::new(EVENTS) }
+    pub fn new(seed: [u8; 32], relay: Table) -> Self {
+        Self {
+            state: Mutex::new(State {
+                coordinator: Coordinator::new(seed),
+                connections: BTreeMap::new(),
+                last_connection: 0,
+                seen: BTreeMap::new(),
+            }),
+            relay: Arc::new(Mutex::new(relay)),
+            events: broadcast::Sender::new(EVENTS),
+            deadline: Notify::new(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Follows what changes; a receiver that lags has missed something and looks at everything again.
     pub fn subscribe(&self) -> broadcast::Receiver<LiveEvent> {
         self.events.subscribe()
+    }
+
+    /// The relay's channels.
+    pub fn relay(&self) -> &Arc<Mutex<Table>> {
+        &self.relay
     }
 
     /// Joins devices with what is known of them at this moment.
@@ -55,24 +99,260 @@ impl Hub {
         devices: Vec<Device>,
         view: impl Fn(Device, Option<Presence>, Vec<ReportedPath>) -> T,
     ) -> Vec<T> {
-        let coordinator = self.coordinator.lock().expect("nothing panics while it holds the coordinator");
+        let state = self.lock();
         devices
             .into_iter()
             .map(|device| {
                 let id = device.id;
-                view(device, coordinator.presence(id).cloned(), coordinator.paths(id).cloned().collect())
+                let paths = state.coordinator.paths(id).cloned().collect();
+                view(device, state.coordinator.presence(id).cloned(), paths)
             })
             .collect()
     }
 
-    /// Takes what the database has and we have not, after somebody committed a change.
+    /// An active device, as far as the control plane needs it; answers also while the database does not.
+    pub fn member(&self, device: NodeId) -> Option<Member> {
+        self.lock().coordinator.member(device).cloned()
+    }
+
+    /// Takes the whole mesh from the database, at start.
+    pub async fn load(&self, store: &Store) -> Result<(), sqlx::Error> {
+        let _one = self.refreshing.lock().await;
+        let revisions = store.latest_changes(ChangeKind::Device).await?;
+        let oldest = store.oldest_revision().await?.unwrap_or(0);
+        let mut active: BTreeMap<NodeId, Device> =
+            store.active_devices().await?.into_iter().map(|device| (device.id, device)).collect();
+        let now = Instant::now();
+        let mut state = self.lock();
+        for change in revisions {
+            let found = active.remove(&change.subject);
+            let found = found.map_or(RosterChange::Ended(DeviceState::Revoked), |device| RosterChange::Active(member(&device)));
+            state.coordinator.handle_roster_change(change.subject, found, change.revision, now);
+        }
+        // devices whose lines the change log has forgotten
+        for (id, device) in active {
+            state.coordinator.handle_roster_change(id, RosterChange::Active(member(&device)), oldest, now);
+        }
+        state.coordinator.set_oldest_revision(oldest);
+        self.carry_out(state);
+        Ok(())
+    }
+
+    /// Takes what the database has and we have not, after somebody committed a change. When the database does not
+    /// answer, `run` asks again.
     pub async fn refresh(&self, store: &Store) {
-        if let Ok(revision) = store.revision().await {
-            // nobody listening is fine
-            let _ = self.events.send(LiveEvent::Devices { revision });
+        let _one = self.refreshing.lock().await;
+        while let Ok(true) = self.refresh_part(store).await {}
+    }
+
+    async fn refresh_part(&self, store: &Store) -> Result<bool, sqlx::Error> {
+        let held = self.lock().coordinator.revision();
+        let changes = store.changes_since(held, ChangeKind::Device, CHANGES_AT_ONCE).await?;
+        let Some(last) = changes.last() else { return Ok(false) };
+        let latest: BTreeMap<NodeId, u64> = changes.iter().map(|change| (change.subject, change.revision)).collect();
+        let mut found = Vec::new();
+        for (id, revision) in latest {
+            if let Some(device) = store.device(id).await? {
+                let change = match device.state {
+                    DeviceState::Active => RosterChange::Active(member(&device)),
+                    ended @ (DeviceState::LoggedOut | DeviceState::Revoked) => RosterChange::Ended(ended),
+                };
+                found.push((revision, id, change));
+            }
+        }
+        found.sort_by_key(|(revision, ..)| *revision);
+        let now = Instant::now();
+        let mut state = self.lock();
+        for (revision, id, change) in found {
+            state.coordinator.handle_roster_change(id, change, revision, now);
+        }
+        self.carry_out(state);
+        self.tell(LiveEvent::Devices { revision: last.revision });
+        Ok(changes.len() == CHANGES_AT_ONCE as usize)
+    }
+
+    /// A device proved itself: `first` goes out before anything else. An older connection of it is told and ended.
+    pub(super) fn attach(&self, arrival: Arrival, token: [u8; 16], first: Vec<Bytes>) -> (u64, Receiver) {
+        let device = arrival.device;
+        let (sender, receiver) = queue();
+        for message in first {
+            sender.try_send(Outgoing::Message(message)).expect("an empty queue has room for a welcome");
+        }
+        self.lock_relay().admit(device, token, arrival.presence.observed.ip());
+        let mut state = self.lock();
+        state.last_connection += 1;
+        let number = state.last_connection;
+        state.seen.insert(device, arrival.presence.since);
+        if let Some(older) = state.connections.insert(device, Connection { number, queue: sender }) {
+            let text = "the same device has connected again; is this a copy of its state directory?".to_owned();
+            let refused = ToAgent::Refused(Refused { code: RefusedCode::Replaced, text });
+            // if its queue is full, its end says as much
+            let _ = older.queue.try_send(Outgoing::Last(refused.encode().into()));
+        }
+        state.coordinator.handle_arrival(arrival, Instant::now());
+        self.carry_out(state);
+        self.tell(LiveEvent::Presence { device });
+        (number, receiver)
+    }
+
+    /// A connection ended; if it was the device's current one, the device is offline.
+    pub(super) fn detach(&self, device: NodeId, number: u64, at: UnixTime) {
+        let mut state = self.lock();
+        if state.connections.get(&device).is_some_and(|connection| connection.number != number) {
+            return;
+        }
+        state.connections.remove(&device);
+        state.seen.insert(device, at);
+        state.coordinator.handle_departure(device, Instant::now());
+        self.lock_relay().dismiss(device);
+        self.carry_out(state);
+        self.tell(LiveEvent::Presence { device });
+    }
+
+    pub(super) fn handle_candidates(&self, device: NodeId, set: CandidateSet) {
+        let mut state = self.lock();
+        state.coordinator.handle_candidates(device, set, Instant::now());
+        self.carry_out(state);
+    }
+
+    pub(super) fn handle_connect(&self, device: NodeId, peer: NodeId) {
+        let mut state = self.lock();
+        state.coordinator.handle_connect(device, peer, Instant::now());
+        self.carry_out(state);
+    }
+
+    pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
+        let to = report.peer;
+        if self.lock().coordinator.handle_path_report(device, report, at) {
+            self.tell(LiveEvent::Path { from: device, to });
+        }
+    }
+
+    pub(super) fn handle_measurement(&self, device: NodeId, number: u64, observed: SocketAddr, rtt: Duration, at: UnixTime) {
+        let mut state = self.lock();
+        if state.connections.get(&device).is_none_or(|connection| connection.number != number) {
+            return;
+        }
+        state.seen.insert(device, at);
+        state.coordinator.handle_measurement(device, observed, rtt);
+        self.lock_relay().set_validated(device, observed.ip());
+        self.carry_out(state);
+    }
+
+    /// Does what falls due, follows changes that other processes commit, and writes down who was seen. Until dropped.
+    pub async fn run(&self, store: &Store) {
+        tokio::join!(self.run_deadlines(), self.run_store(store));
+    }
+
+    async fn run_deadlines(&self) {
+        loop {
+            let next = self.lock().coordinator.poll_timeout();
+            let woken = self.deadline.notified();
+            match next {
+                Some(at) => {
+                    let _ = tokio::time::timeout_at(at.into(), woken).await;
+                }
+                None => woken.await,
+            }
+            let mut state = self.lock();
+            state.coordinator.handle_timeout(Instant::now());
+            self.carry_out(state);
+        }
+    }
+
+    async fn run_store(&self, store: &Store) {
+        let mut answered = true;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.refresh(store).await;
+            match self.flush_seen(store).await {
+                Ok(()) if answered => {}
+                Ok(()) => info!("the database answers again"),
+                Err(error) if answered => warn!(%error, "the database does not answer; tunnels are not affected"),
+                Err(_) => {}
+            }
+            answered = store.ping().await.is_ok();
+        }
+    }
+
+    /// Writes down who was seen since the last time; kept for the next time when that fails.
+    pub async fn flush_seen(&self, store: &Store) -> Result<(), sqlx::Error> {
+        let seen = std::mem::take(&mut self.lock().seen);
+        if seen.is_empty() {
+            return store.ping().await;
+        }
+        let written = async {
+            let mut tx = store.begin().await?;
+            for (device, at) in &seen {
+                tx.note_seen(*device, *at).await?;
+            }
+            tx.commit().await
+        };
+        let written = written.await;
+        if written.is_err() {
+            let mut state = self.lock();
+            for (device, at) in seen {
+                state.seen.entry(device).or_insert(at);
+            }
+        }
+        written
+    }
+
+    /// Does what the coordinator decided while it was locked.
+    fn carry_out(&self, mut state: MutexGuard<'_, State>) {
+        while let Some(output) = state.coordinator.poll_output() {
+            match output {
+                Output::Broadcast(message) => {
+                    let message = Bytes::from(message.encode());
+                    let devices: Vec<NodeId> = state.connections.keys().copied().collect();
+                    devices.into_iter().for_each(|id| state.post(id, Outgoing::Message(message.clone())));
+                }
+                Output::CloseChannel(numbers) => self.lock_relay().close(numbers),
+                Output::End { device, farewell } => {
+                    state.post(device, Outgoing::Last(farewell.encode().into()));
+                    state.connections.remove(&device);
+                    self.lock_relay().dismiss(device);
+                }
+                Output::OpenChannel(ends) => self.lock_relay().open(ends),
+                Output::Send { to, message } => state.post(to, Outgoing::Message(message.encode().into())),
+            }
+        }
+        drop(state);
+        self.deadline.notify_one();
+    }
+
+    fn tell(&self, event: LiveEvent) {
+        // that no page is open is no error
+        let _ = self.events.send(event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the state")
+    }
+
+    fn lock_relay(&self) -> MutexGuard<'_, Table> {
+        self.relay.lock().expect("nothing panics while it holds the table")
+    }
+}
+
+impl State {
+    /// Queues a message. An agent that does not read fast enough loses its queue, which ends its connection.
+    fn post(&mut self, to: NodeId, message: Outgoing) {
+        let Some(connection) = self.connections.get(&to) else { return };
+        if connection.queue.try_send(message).is_err() {
+            self.connections.remove(&to);
+            self.coordinator.handle_departure(to, Instant::now());
         }
     }
 }
 
+fn member(device: &Device) -> Member {
+    Member { certificate: device.certificate.clone(), identity_key: device.identity_key, not_after: device.not_after }
+}
+
 /// How far a page may lag before it looks at everything again.
 const EVENTS: usize = 1024;
+/// Changes read from the database at once.
+const CHANGES_AT_ONCE: u32 = 500;
+/// Catches what other processes commit; our own changes are told at once. Also how often "last seen" is written down.
+const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -1,5 +1,12 @@
-//! The control plane: agents' connections, and what they are told.
+//! The control plane: agents' QUIC connections. A listener admits connections, each is one task, and the hub joins them
+//! with the coordinator, which decides. Admission checks who it is; what an enrolment means is `actions`' business.
 
+mod admission;
+mod connection;
 mod hub;
+mod listener;
+mod queue;
+mod tls;
 
 pub use hub::{Hub, LiveEvent};
+pub use listener::{Listener, Services};

@@ -1,11 +1,36 @@
-//! Who is online and what paths they report. Sans-IO: time comes in, messages go out.
+//! Who is online, what each may know of the others, and when two of them fire at the same moment. Sans-IO: events and
+//! times come in by `handle_*`, messages for devices and orders for the relay go out by `poll_output`.
+//!
+//! A device that arrives is told of the mesh: all of it, or what changed since the revision it holds. From then on it
+//! hears of every change; presence is gathered for a moment so that a thousand arrivals are not a million messages.
+//! When a device asks to connect to a peer, both get a relay channel, each other's candidates, and a `Start` that makes
+//! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives.
+//!
+//! Certificates are opaque here, and so is whether a device may be admitted. Everything is in memory: a restarted
+//! server learns presence from the agents that return.
 
-use std::collections::BTreeMap;
+mod pair;
+mod roster;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use warren_proto::control::PathReport;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
 use warren_proto::keys::{NodeId, UnixTime};
+
+use crate::domain::DeviceState;
+
+pub use roster::{Member, RosterChange};
+
+use pair::Pairs;
+use roster::Roster;
 
 /// The control connection of an online device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,19 +52,84 @@ pub struct ReportedPath {
     pub report: PathReport,
 }
 
-/// Presence and paths of the whole mesh, in memory only.
-#[derive(Debug, Default)]
+/// A device whose proof was good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Who.
+    pub device: NodeId,
+    /// Its connection.
+    pub presence: Presence,
+    /// The relay it was told of.
+    pub relay: Option<SocketAddr>,
+    /// The revision of the map it holds; 0 for none.
+    pub revision: u64,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Tell every online device.
+    Broadcast(ToAgent),
+    /// Forget both ends of a relay channel.
+    CloseChannel([u32; 2]),
+    /// Say this to a device and end its connection.
+    End {
+        /// Which device.
+        device: NodeId,
+        /// The last words.
+        farewell: ToAgent,
+    },
+    /// Join two numbers of the relay: what a device sends to its own number reaches the other under the other's.
+    OpenChannel([(NodeId, u32); 2]),
+    /// Tell one device.
+    Send {
+        /// Which device.
+        to: NodeId,
+        /// What.
+        message: ToAgent,
+    },
+}
+
+/// The mesh as it is at this moment.
+#[derive(Debug)]
 pub struct Coordinator {
+    roster: Roster,
     online: BTreeMap<NodeId, Online>,
+    pairs: Pairs,
+    outputs: VecDeque<Output>,
+    rng: ChaCha20Rng,
 }
 
 #[derive(Debug)]
 struct Online {
     presence: Presence,
+    relay: Option<SocketAddr>,
+    candidates: Option<CandidateSet>,
     paths: BTreeMap<NodeId, ReportedPath>,
 }
 
 impl Coordinator {
+    /// A mesh without devices. The seed makes relay channels and attempts unguessable.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self {
+            roster: Roster::default(),
+            online: BTreeMap::new(),
+            pairs: Pairs::default(),
+            outputs: VecDeque::new(),
+            rng: ChaCha20Rng::from_seed(seed),
+        }
+    }
+
+    /// The revision up to which the roster is known.
+    pub fn revision(&self) -> u64 {
+        self.roster.revision()
+    }
+
+    /// An active device.
+    pub fn member(&self, device: NodeId) -> Option<&Member> {
+        self.roster.member(device)
+    }
+
     /// The connection of a device, while it is online.
     pub fn presence(&self, device: NodeId) -> Option<&Presence> {
         self.online.get(&device).map(|online| &online.presence)
@@ -49,4 +139,148 @@ impl Coordinator {
     pub fn paths(&self, device: NodeId) -> impl Iterator<Item = &ReportedPath> {
         self.online.get(&device).into_iter().flat_map(|online| online.paths.values())
     }
+
+    /// Takes the oldest revision that a device may hold and still be told only what changed since.
+    pub fn set_oldest_revision(&mut self, oldest: u64) {
+        self.roster.set_oldest(oldest);
+    }
+
+    /// A device was enrolled, changed or ended. Ended ones are told and forgotten at once; so are their peers told.
+    pub fn handle_roster_change(&mut self, device: NodeId, change: RosterChange, revision: u64, now: Instant) {
+        let ended = match &change {
+            RosterChange::Active(_) => None,
+            RosterChange::Ended(state) => Some(*state),
+        };
+        self.roster.apply(device, change, revision);
+        match ended {
+            None => self.roster.mark(device, now),
+            Some(state) => self.end(device, state),
+        }
+    }
+
+    fn end(&mut self, device: NodeId, state: DeviceState) {
+        if self.online.remove(&device).is_some() {
+            self.outputs.push_back(Output::End { device, farewell: farewell(state) });
+        }
+        self.close_pairs(device);
+        // at once and with whatever was waiting: the revision it carries covers that too
+        let map = self.roster.flush(&[device], |id| self.online.contains_key(&id));
+        self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
+    }
+
+    /// A device proved itself. Its map goes out before anything else; a connection it had before is the caller's to end.
+    pub fn handle_arrival(&mut self, arrival: Arrival, now: Instant) {
+        let Arrival { device, presence, relay, revision } = arrival;
+        if self.online.contains_key(&device) {
+            self.forget_connection(device);
+        }
+        self.online.insert(device, Online { presence, relay, candidates: None, paths: BTreeMap::new() });
+        for map in self.roster.maps_since(revision, |id| self.online.contains_key(&id)) {
+            self.send(device, ToAgent::Map(map));
+        }
+        self.roster.mark(device, now);
+        for peer in self.pairs.of(device) {
+            self.open(device, peer, now);
+        }
+    }
+
+    /// A device's connection ended.
+    pub fn handle_departure(&mut self, device: NodeId, now: Instant) {
+        if self.online.contains_key(&device) {
+            self.forget_connection(device);
+            self.online.remove(&device);
+            self.drop_unwanted_pairs(device);
+            self.roster.mark(device, now);
+        }
+    }
+
+    /// A device's address or round-trip time, measured anew.
+    pub fn handle_measurement(&mut self, device: NodeId, observed: SocketAddr, rtt: Duration) {
+        let Some(online) = self.online.get_mut(&device) else { return };
+        online.presence.rtt = rtt;
+        if online.presence.observed != observed {
+            online.presence.observed = observed;
+            self.send(device, ToAgent::Observed(observed));
+        }
+    }
+
+    /// Where a device may be reached; passed on to those it has a channel with.
+    pub fn handle_candidates(&mut self, device: NodeId, set: CandidateSet, now: Instant) {
+        let Some(online) = self.online.get_mut(&device) else { return };
+        if online.candidates.as_ref().is_some_and(|held| held.epoch > set.epoch) {
+            return;
+        }
+        let set = with_observed(set, online.presence.observed);
+        online.candidates = Some(set.clone());
+        for peer in self.pairs.open_with(device) {
+            self.send(peer, ToAgent::PeerCandidates { peer: device, set: set.clone() });
+            self.start_if_waiting(device, peer, now);
+        }
+    }
+
+    /// A device wants to reach a peer.
+    pub fn handle_connect(&mut self, device: NodeId, peer: NodeId, now: Instant) {
+        let known = device != peer && self.online.contains_key(&device) && self.roster.member(peer).is_some();
+        if known && self.want(device, peer) {
+            self.open(device, peer, now);
+        }
+    }
+
+    /// A device measured a path. True when it was worth keeping.
+    pub fn handle_path_report(&mut self, device: NodeId, report: PathReport, at: UnixTime) -> bool {
+        let sensible = self.roster.member(report.peer).is_some()
+            && KINDS.contains(&report.kind.as_str())
+            && VIAS.contains(&report.via.as_str());
+        let Some(online) = self.online.get_mut(&device).filter(|_| sensible) else { return false };
+        online.paths.insert(report.peer, ReportedPath { at, report });
+        true
+    }
+
+    /// Does what is due: gathered presence, postponed starts.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.roster.flush_at().is_some_and(|at| at <= now) {
+            let map = self.roster.flush(&[], |id| self.online.contains_key(&id));
+            self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
+        }
+        self.start_due(now);
+    }
+
+    /// When to call `handle_timeout`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.roster.flush_at().into_iter().chain(self.pairs.next_due()).min()
+    }
+
+    /// The next thing to be done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn send(&mut self, to: NodeId, message: ToAgent) {
+        self.outputs.push_back(Output::Send { to, message });
+    }
 }
+
+fn farewell(state: DeviceState) -> ToAgent {
+    match state {
+        DeviceState::LoggedOut => ToAgent::LoggedOut,
+        DeviceState::Active | DeviceState::Revoked => ToAgent::Refused(Refused {
+            code: RefusedCode::DeviceRevoked,
+            text: "this device was removed from the network by an administrator".to_owned(),
+        }),
+    }
+}
+
+/// The set, surely with the one address we know by ourselves to be the device's.
+fn with_observed(mut set: CandidateSet, observed: SocketAddr) -> CandidateSet {
+    let known = set.candidates.iter().any(|candidate| candidate.addr == observed);
+    if !known && is_usable(observed) {
+        set.candidates.truncate(MAX_CANDIDATES - 1);
+        set.candidates.push(Candidate { addr: observed, kind: CandidateKind::Reflexive });
+    }
+    set
+}
+
+/// The words of `PathReport.kind`.
+const KINDS: [&str; 3] = ["direct", "none", "relay"];
+/// The words of `PathReport.via`.
+const VIAS: [&str; 6] = ["", "ipv4", "ipv6", "lan", "udp-relay", "websocket-relay"];

@@ -37,6 +37,7 @@ statements! {
     NEXT = "UPDATE network SET revision = revision + 1 RETURNING revision";
     INSERT = "INSERT INTO change_log (revision, kind, subject, at) VALUES ($1, $2, $3, $4)";
     SINCE = "SELECT revision, subject FROM change_log WHERE revision > $1 AND kind = $2 ORDER BY revision LIMIT $3";
+    LATEST = "SELECT MAX(revision), subject FROM change_log WHERE kind = $1 GROUP BY subject ORDER BY 1";
     OLDEST = "SELECT MIN(revision) FROM change_log";
     CURRENT = "SELECT revision FROM network";
     TRIM = "DELETE FROM change_log WHERE revision <= $1";
@@ -53,6 +54,16 @@ impl Store {
     pub async fn changes_since(&self, revision: u64, kind: ChangeKind, limit: u32) -> Result<Vec<Change>> {
         let rows: Vec<(i64, Uuid)> = on_reader!(self, db => sqlx::query_as(SINCE)
             .bind(integer(revision)).bind(kind.name()).bind(i64::from(limit)).fetch_all(db).await?);
+        Ok(rows
+            .into_iter()
+            .map(|(revision, subject)| Change { revision: unsigned(revision), subject: node(subject) })
+            .collect())
+    }
+
+    /// The newest change of each subject, oldest first.
+    pub async fn latest_changes(&self, kind: ChangeKind) -> Result<Vec<Change>> {
+        let rows: Vec<(i64, Uuid)> =
+            on_reader!(self, db => sqlx::query_as(LATEST).bind(kind.name()).fetch_all(db).await?);
         Ok(rows
             .into_iter()
             .map(|(revision, subject)| Change { revision: unsigned(revision), subject: node(subject) })

@@ -1,0 +1,210 @@
+//! One agent's connection: one stream of frames (4-byte big-endian length, then one message) each way.
+//!
+//! The first frame proves who it is; then news goes out as it comes and messages come in at a bounded rate. What they
+//! mean is the hub's and the coordinator's business.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+use tracing::{Instrument, debug, info, info_span};
+use warren_proto::control::{CandidateSet, DecodeError, MAX_MESSAGE, Refused, RefusedCode, ToAgent, ToServer};
+use warren_proto::keys::NodeId;
+
+use super::Services;
+use super::admission::{self, Admitted};
+use super::queue::{Outgoing, Receiver};
+use crate::actions;
+use crate::app::App;
+use crate::limits::canonical;
+
+type Reader = FramedRead<RecvStream, LengthDelimitedCodec>;
+type Writer = FramedWrite<SendStream, LengthDelimitedCodec>;
+
+/// Serves a connection from its first frame to its end.
+pub(super) async fn serve(app: &App, services: &Services, connection: Connection, trial: OwnedSemaphorePermit) {
+    match timeout(PROVE_WITHIN, introduce(app, services, &connection)).await {
+        Ok(Ok((session, streams))) => {
+            drop(trial);
+            let span = info_span!("conn", device = %session.device);
+            converse(app, &connection, session, streams).instrument(span).await;
+        }
+        Ok(Err(error)) => {
+            debug!(%error, "a control connection ended before it proved itself");
+            connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"");
+        }
+        Err(_) => connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"too slow"),
+    }
+}
+
+struct Session {
+    device: NodeId,
+    number: u64,
+    queue: Receiver,
+}
+
+/// Reads the first frame and attaches the device, or tells it why not.
+async fn introduce(
+    app: &App,
+    services: &Services,
+    connection: &Connection,
+) -> io::Result<(Session, (Reader, Writer))> {
+    let (send, receive) = connection.accept_bi().await?;
+    let mut reader = FramedRead::new(receive, codec(MAX_FIRST));
+    let mut writer = FramedWrite::new(send, codec(MAX_MESSAGE));
+    let first = match reader.next().await {
+        Some(frame) => ToServer::decode(&frame?).map_err(io::Error::other)?,
+        None => return Err(io::ErrorKind::UnexpectedEof.into()),
+    };
+    match admission::admit(app, services, connection, first).await {
+        Ok(Admitted { arrival, token, first }) => {
+            let device = arrival.device;
+            let (number, queue) = app.hub().attach(arrival, token, first);
+            reader.decoder_mut().set_max_frame_length(MAX_MESSAGE);
+            info!(device = %device, "device {device} is online");
+            Ok((Session { device, number, queue }, (reader, writer)))
+        }
+        Err(refused) => {
+            debug!(code = ?refused.code, "refused a device");
+            part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+}
+
+/// Carries messages both ways until either side ends it.
+async fn converse(app: &App, connection: &Connection, mut session: Session, streams: (Reader, Writer)) {
+    let (mut reader, mut writer) = streams;
+    let incoming = read(app, session.device, &mut reader);
+    let outgoing = write(connection, &mut session.queue, &mut writer);
+    let measuring = measure(app, connection, session.device, session.number);
+    tokio::select! {
+        result = incoming => {
+            if let Err(error) = result {
+                debug!(%error, "the agent's stream ended");
+            }
+            connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"");
+        }
+        () = outgoing => {}
+        () = measuring => {}
+    }
+    app.hub().detach(session.device, session.number, app.now());
+    info!("device {} is offline", session.device);
+}
+
+/// Handles what the agent says, no faster than the rate.
+async fn read(app: &App, device: NodeId, reader: &mut Reader) -> io::Result<()> {
+    let mut allowance = f64::from(MESSAGES_BURST);
+    let mut at = Instant::now();
+    while let Some(frame) = reader.next().await {
+        match ToServer::decode(&frame?) {
+            Ok(message) => handle(app, device, message).await?,
+            // a newer agent's message: ours to ignore
+            Err(DecodeError::UnknownBody) => {}
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        let earned = at.elapsed().as_secs_f64() * f64::from(MESSAGES_PER_SECOND);
+        at = Instant::now();
+        allowance = (allowance + earned).min(f64::from(MESSAGES_BURST)) - 1.0;
+        if allowance < 0.0 {
+            // not reading is what slows a sender down
+            tokio::time::sleep(Duration::from_secs_f64(-allowance / f64::from(MESSAGES_PER_SECOND))).await;
+        }
+    }
+    Ok(())
+}
+
+async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> {
+    match message {
+        ToServer::Candidates(set) => app.hub().handle_candidates(device, outside_overlay(app, set)),
+        ToServer::Connect(peer) => app.hub().handle_connect(device, peer),
+        ToServer::PathReport(report) => app.hub().handle_path_report(device, report, app.now()),
+        ToServer::Logout => {
+            // the hub says goodbye; when the database does not answer, the agent asks again
+            actions::logout_device(app, device).await.map_err(io::Error::other)?;
+        }
+        ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
+    }
+    Ok(())
+}
+
+/// A candidate inside the overlay would be a tunnel within the tunnel.
+fn outside_overlay(app: &App, mut set: CandidateSet) -> CandidateSet {
+    let network = app.network();
+    let prefixes = [network.v4.parse::<ipnet::IpNet>(), network.v6.parse()];
+    let inside = |candidate: &warren_proto::candidate::Candidate| {
+        prefixes.iter().flatten().any(|prefix| prefix.contains(&candidate.addr.ip()))
+    };
+    set.candidates.retain(|candidate| !inside(candidate));
+    set
+}
+
+/// Writes what is queued. An agent that does not take it in time is gone or hopeless: it will return with a fresh map.
+async fn write(connection: &Connection, queue: &mut Receiver, writer: &mut Writer) {
+    while let Some(outgoing) = queue.recv().await {
+        match outgoing {
+            Outgoing::Message(message) => match timeout(TAKE_WITHIN, writer.send(message)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return connection.close(VarInt::from_u32(CLOSE_SLOW), b"too slow"),
+            },
+            Outgoing::Last(message) => return part(connection, writer, message).await,
+        }
+    }
+    connection.close(VarInt::from_u32(CLOSE_SLOW), b"too slow");
+}
+
+/// Says a last message and gives the agent a moment to read it.
+async fn part(connection: &Connection, writer: &mut Writer, message: Bytes) {
+    let said = async {
+        writer.send(message).await?;
+        writer.get_mut().finish().map_err(io::Error::other)?;
+        // answered when the agent has everything, or closes by itself
+        let _ = writer.get_mut().stopped().await;
+        Ok::<_, io::Error>(())
+    };
+    // an agent that does not listen to the end is closed all the same
+    let _ = timeout(PART_WITHIN, said).await;
+    connection.close(VarInt::from_u32(CLOSE_REFUSED), b"");
+}
+
+/// Follows the agent's address and round-trip time for as long as the connection lives.
+async fn measure(app: &App, connection: &Connection, device: NodeId, number: u64) {
+    let closed = connection.closed();
+    tokio::pin!(closed);
+    while timeout(MEASURE_EVERY, &mut closed).await.is_err() {
+        let observed = canonical(connection.remote_address());
+        app.hub().handle_measurement(device, number, observed, connection.rtt(), app.now());
+    }
+}
+
+/// A refusal in words.
+pub(super) fn refused(code: RefusedCode, text: impl ToString) -> Refused {
+    Refused { code, text: text.to_string() }
+}
+
+fn codec(longest: usize) -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(longest).new_codec()
+}
+
+/// From the first packet of the handshake to the proof; and again from there to the answer.
+pub(super) const PROVE_WITHIN: Duration = Duration::from_secs(10);
+/// QUIC application error codes: the agent returns after each of them but the refusals.
+pub(super) const CLOSE_STOPPING: u32 = 1;
+const CLOSE_PROTOCOL: u32 = 2;
+const CLOSE_REFUSED: u32 = 3;
+const CLOSE_SLOW: u32 = 4;
+/// An introduction has a few keys and four short texts; strangers get no more of our memory.
+const MAX_FIRST: usize = 4096;
+/// A device with a thousand busy peers reports two hundred paths a second.
+const MESSAGES_PER_SECOND: u16 = 300;
+const MESSAGES_BURST: u16 = 2000;
+/// For the largest message over the worst link.
+const TAKE_WITHIN: Duration = Duration::from_secs(10);
+const PART_WITHIN: Duration = Duration::from_secs(3);
+/// The address matters within seconds of its change: peers aim at it.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,151 @@
+//! The control plane's socket: which connections may begin at all. Each admitted one becomes a task of its own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{connection, tls};
+use crate::app::App;
+use crate::limits::{SourceLimit, canonical};
+
+/// Where the other services are, for agents' welcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// The relay's socket.
+    pub relay: Option<SocketAddr>,
+    /// The STUN sockets.
+    pub stun: Vec<SocketAddr>,
+    /// The host's addresses as the world knows them; empty when nobody said and a connection's own address is the best
+    /// guess.
+    pub public: Vec<IpAddr>,
+    /// The dashboard.
+    pub dashboard: String,
+}
+
+impl Services {
+    /// How an agent reaches one of our sockets: at the address the socket is bound to, else at the public one of the
+    /// agent's family, else where its control connection came in.
+    pub(super) fn reachable(
+        &self,
+        socket: SocketAddr,
+        observed: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> Option<SocketAddr> {
+        if !socket.ip().is_unspecified() {
+            return Some(socket);
+        }
+        let dual_stack = socket.is_ipv6();
+        let served = |ip: &IpAddr| dual_stack || ip.is_ipv4();
+        let known: Vec<IpAddr> = self.public.iter().copied().filter(served).collect();
+        let same_family = known.iter().find(|ip| ip.is_ipv4() == observed.is_ipv4());
+        let local = local.map(|ip| ip.to_canonical()).filter(served);
+        let ip = same_family.or(known.first()).copied().or(local)?;
+        Some(SocketAddr::new(ip, socket.port()))
+    }
+}
+
+/// The control plane's listener.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: Endpoint,
+}
+
+impl Listener {
+    /// Opens the socket.
+    pub fn bind(app: &App) -> Result<Self> {
+        let listen = app.config().quic_listen();
+        let socket = bind_udp(listen).with_context(|| format!("listen for agents on {listen} (UDP)"))?;
+        let mut config = EndpointConfig::default();
+        // the first bit tells QUIC from ESP on an agent's one socket
+        config.grease_quic_bit(false);
+        let server = tls::server_config(app.server_key())?;
+        let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))
+            .with_context(|| format!("listen for agents on {listen} (UDP)"))?;
+        Ok(Self { endpoint })
+    }
+
+    /// The socket's address.
+    pub fn addr(&self) -> Result<SocketAddr> {
+        self.endpoint.local_addr().context("read the control plane's address")
+    }
+
+    /// Admits connections until the listener is closed.
+    pub async fn run(&self, app: &App, services: Services) {
+        let services = Arc::new(services);
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let unproved = Arc::new(Semaphore::new(MAX_UNPROVED));
+        let mut limit = SourceLimit::new(PER_SECOND, BURST, Instant::now());
+        while let Some(incoming) = self.endpoint.accept().await {
+            let Some(incoming) = admit(incoming, &unproved, &mut limit) else { continue };
+            let (Ok(place), Ok(trial)) =
+                (Arc::clone(&connections).try_acquire_owned(), Arc::clone(&unproved).try_acquire_owned())
+            else {
+                incoming.refuse();
+                continue;
+            };
+            let (app, services) = (app.clone(), Arc::clone(&services));
+            tokio::spawn(async move {
+                let connected = async { incoming.accept()?.await };
+                match timeout(connection::PROVE_WITHIN, connected).await {
+                    Ok(Ok(connection)) => connection::serve(&app, &services, connection, trial).await,
+                    Ok(Err(error)) => debug!(%error, "a control connection failed to begin"),
+                    Err(_) => debug!("a control connection took too long to begin"),
+                }
+                drop(place);
+            });
+        }
+    }
+
+    /// Says goodbye to every agent; they return by themselves.
+    pub async fn close(&self) {
+        self.endpoint.close(VarInt::from_u32(connection::CLOSE_STOPPING), b"the server is stopping");
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// Lets a connection attempt through, or makes it prove its address first, or drops it.
+fn admit(incoming: Incoming, unproved: &Semaphore, limit: &mut SourceLimit) -> Option<Incoming> {
+    let validated = incoming.remote_address_validated();
+    if !validated && unproved.available_permits() < MAX_UNPROVED / 2 {
+        // under load a handshake costs us nothing before the source has shown that it is not forged
+        match incoming.retry() {
+            Ok(()) => return None,
+            Err(error) => {
+                error.into_incoming().refuse();
+                return None;
+            }
+        }
+    }
+    if !limit.allow(canonical(incoming.remote_address()).ip(), Instant::now()) {
+        incoming.refuse();
+        return None;
+    }
+    Some(incoming)
+}
+
+fn bind_udp(listen: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    if listen.ip() == IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED) {
+        socket.set_only_v6(false)?;
+    }
+    // as much as the host allows
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    socket.bind(&listen.into())?;
+    Ok(socket.into())
+}
+
+/// Twice what one server is meant for.
+const MAX_CONNECTIONS: usize = 20_000;
+/// Connections that have not proved who they are; at half of it, sources must prove their address.
+const MAX_UNPROVED: usize = 512;
+/// New connections per second from one source: a NAT may hide a hundred devices that all return after an outage.
+const PER_SECOND: f32 = 10.0;
+const BURST: f32 = 200.0;
+const SOCKET_BUFFER: usize = 4 << 20;

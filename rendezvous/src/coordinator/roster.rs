@@ -1,0 +1,137 @@
+//! The active devices with their certificates, as of one revision of the change log, and what a device that holds an
+//! older revision must be told.
+//!
+//! In a mesh that fits one message the answer is always the whole map: it also settles who is online. In a larger one
+//! it is what changed since, with everyone who is online; whoever it does not name is unchanged and offline.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use warren_proto::control::{MAX_PEERS_PER_MAP, Map, Peer};
+use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
+
+use crate::domain::DeviceState;
+
+/// An active device, as far as others are concerned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Encoded signed certificate.
+    pub certificate: Vec<u8>,
+    /// By which it proves itself.
+    pub identity_key: IdentityPublic,
+    /// When the certificate ends.
+    pub not_after: UnixTime,
+}
+
+/// What became of a device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RosterChange {
+    /// It is active, with this certificate.
+    Active(Member),
+    /// It left or was revoked.
+    Ended(DeviceState),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    members: BTreeMap<NodeId, (Member, u64)>,
+    ended: BTreeMap<NodeId, u64>,
+    revision: u64,
+    oldest: u64,
+    /// Members whose entry is to be broadcast, and when.
+    marked: BTreeSet<NodeId>,
+    flush_at: Option<Instant>,
+}
+
+impl Roster {
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn member(&self, device: NodeId) -> Option<&Member> {
+        self.members.get(&device).map(|(member, _)| member)
+    }
+
+    pub(super) fn set_oldest(&mut self, oldest: u64) {
+        self.oldest = oldest;
+    }
+
+    pub(super) fn apply(&mut self, device: NodeId, change: RosterChange, revision: u64) {
+        match change {
+            RosterChange::Active(member) => {
+                self.members.insert(device, (member, revision));
+            }
+            RosterChange::Ended(_) => {
+                self.members.remove(&device);
+                self.marked.remove(&device);
+                self.ended.insert(device, revision);
+            }
+        }
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Has a member's entry broadcast soon, with the others marked until then.
+    pub(super) fn mark(&mut self, device: NodeId, now: Instant) {
+        if self.members.contains_key(&device) {
+            self.marked.insert(device);
+            self.flush_at.get_or_insert(now + GATHER_FOR);
+        }
+    }
+
+    pub(super) fn flush_at(&self) -> Option<Instant> {
+        self.flush_at
+    }
+
+    /// What to broadcast: the marked members (as many as fit), and who is gone.
+    pub(super) fn flush(&mut self, removed: &[NodeId], online: impl Fn(NodeId) -> bool) -> Map {
+        let batch: Vec<NodeId> = self.marked.iter().take(MAX_PEERS_PER_MAP).copied().collect();
+        self.marked.retain(|id| !batch.contains(id));
+        if self.marked.is_empty() {
+            self.flush_at = None;
+        }
+        // until the last batch is out, a receiver that leaves here must ask again from the revision before
+        let revision = if self.marked.is_empty() { self.revision } else { 0 };
+        Map { revision, full: false, peers: self.entries(&batch, online), removed: removed.to_vec() }
+    }
+
+    /// The maps that bring a device from the revision it holds to ours.
+    pub(super) fn maps_since(&self, held: u64, online: impl Fn(NodeId) -> bool + Copy) -> Vec<Map> {
+        let removed: Vec<NodeId> = self.ended.iter().filter(|(_, at)| **at > held).map(|(id, _)| *id).collect();
+        let small = self.members.len() <= MAX_PEERS_PER_MAP;
+        let full = small || held < self.oldest || held == 0 || held > self.revision || removed.len() > MAX_REMOVED;
+        let told: Vec<NodeId> = self
+            .members
+            .iter()
+            .filter(|(id, (_, changed))| full || *changed > held || online(**id))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut maps: Vec<Map> = told
+            .chunks(MAX_PEERS_PER_MAP)
+            .map(|part| Map { revision: 0, full: false, peers: self.entries(part, online), removed: Vec::new() })
+            .collect();
+        if maps.is_empty() {
+            maps.push(Map::default());
+        }
+        maps[0].full = full;
+        if !full {
+            maps[0].removed = removed;
+        }
+        if let Some(last) = maps.last_mut() {
+            last.revision = self.revision;
+        }
+        maps
+    }
+
+    fn entries(&self, ids: &[NodeId], online: impl Fn(NodeId) -> bool) -> Vec<Peer> {
+        let entry = |id: &NodeId| {
+            let (member, _) = self.members.get(id)?;
+            Some(Peer { certificate: member.certificate.clone(), online: online(*id) })
+        };
+        ids.iter().filter_map(entry).collect()
+    }
+}
+
+/// Gathers the presence of many into one message, well inside the 100 ms in which a change is to arrive.
+const GATHER_FOR: Duration = Duration::from_millis(20);
+/// Removed ids in one message: 5,000 of 18 bytes stay below `MAX_MESSAGE`; beyond that the whole map is shorter.
+const MAX_REMOVED: usize = 5000;

@@ -1,0 +1,381 @@
+//! Which channel leads where. Sans-IO: a frame comes in, what to do with it goes out; forwarding is one lookup.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use warren_proto::keys::NodeId;
+
+use crate::limits::canonical;
+
+/// What to do with a frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing, for this reason.
+    Drop(Dropped),
+    /// Send it, as rewritten, to this address.
+    Forward(SocketAddr),
+    /// Send this back.
+    Reply(Vec<u8>),
+}
+
+/// Why a frame went nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Dropped {
+    /// Not a relay frame of this version.
+    Malformed,
+    /// The peer has no bound address at the moment.
+    PeerUnbound,
+    /// From an address that is not the bound one of the channel's owner.
+    Source,
+    /// No such channel.
+    UnknownChannel,
+    /// No connection has this token, or the proof is not for this address.
+    UnknownToken,
+}
+
+/// How many frames met which fate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Frames forwarded.
+    pub forwarded: u64,
+    /// Bytes forwarded, without frame headers.
+    pub forwarded_bytes: u64,
+    /// Frames dropped, by `Dropped`.
+    pub dropped: [u64; 5],
+}
+
+/// Every channel and binding.
+#[derive(Debug)]
+pub struct Table {
+    channels: HashMap<u32, Channel>,
+    devices: HashMap<NodeId, Device>,
+    by_token: HashMap<Token, NodeId>,
+    /// Makes challenges that only we can have made, without remembering any.
+    secret: [u8; 32],
+    counters: Counters,
+}
+
+type Token = [u8; 16];
+
+/// One side's way into a pair; both addresses are copies, so that a frame needs no second lookup.
+#[derive(Debug)]
+struct Channel {
+    owner: NodeId,
+    from: Option<SocketAddr>,
+    peer: NodeId,
+    peer_number: u32,
+    to: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    connection: Option<Connection>,
+    bound: Option<SocketAddr>,
+    channels: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    token: Token,
+    validated: IpAddr,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self {
+            channels: HashMap::new(),
+            devices: HashMap::new(),
+            by_token: HashMap::new(),
+            secret,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A device connected: `token` binds addresses for it, without further proof those of the `validated` host.
+    pub fn admit(&mut self, device: NodeId, token: Token, validated: IpAddr) {
+        self.dismiss(device);
+        self.by_token.insert(token, device);
+        self.devices.entry(device).or_default().connection = Some(Connection { token, validated });
+    }
+
+    /// A device's control connection moved.
+    pub fn set_validated(&mut self, device: NodeId, validated: IpAddr) {
+        if let Some(connection) = self.devices.get_mut(&device).and_then(|device| device.connection.as_mut()) {
+            connection.validated = validated;
+        }
+    }
+
+    /// A device's connection ended: its token is worth nothing and its address unbound.
+    pub fn dismiss(&mut self, device: NodeId) {
+        let Some(state) = self.devices.get_mut(&device) else { return };
+        if let Some(connection) = state.connection.take() {
+            self.by_token.remove(&connection.token);
+        }
+        if state.channels.is_empty() {
+            self.devices.remove(&device);
+        } else {
+            self.set_bound(device, None);
+        }
+    }
+
+    /// Joins two numbers. Opening again what is open changes nothing.
+    pub fn open(&mut self, ends: [(NodeId, u32); 2]) {
+        for ((owner, number), (peer, peer_number)) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let to = self.devices.get(&peer).and_then(|peer| peer.bound);
+            let device = self.devices.entry(owner).or_default();
+            let channel = Channel { owner, from: device.bound, peer, peer_number, to };
+            if self.channels.insert(number, channel).is_none() {
+                device.channels.push(number);
+            }
+        }
+    }
+
+    /// Forgets both numbers of a pair.
+    pub fn close(&mut self, numbers: [u32; 2]) {
+        for number in numbers {
+            let Some(channel) = self.channels.remove(&number) else { continue };
+            let Some(owner) = self.devices.get_mut(&channel.owner) else { continue };
+            owner.channels.retain(|held| *held != number);
+            if owner.channels.is_empty() && owner.connection.is_none() {
+                self.devices.remove(&channel.owner);
+            }
+        }
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Decides on a frame and, to forward it, rewrites its channel number.
+    pub fn handle(&mut self, from: SocketAddr, frame: &mut [u8]) -> Verdict {
+        let verdict = self.decide(from, frame);
+        match &verdict {
+            Verdict::Drop(reason) => self.counters.dropped[*reason as usize] += 1,
+            Verdict::Forward(_) => {
+                self.counters.forwarded += 1;
+                self.counters.forwarded_bytes += (frame.len() - HEADER) as u64;
+            }
+            Verdict::Reply(_) => {}
+        }
+        verdict
+    }
+
+    fn decide(&mut self, from: SocketAddr, frame: &mut [u8]) -> Verdict {
+        let Some(([FRAME_TYPE, VERSION, 0, 0, number @ ..], payload)) = frame.split_first_chunk_mut::<HEADER>() else {
+            return Verdict::Drop(Dropped::Malformed);
+        };
+        let channel = u32::from_be_bytes(*number);
+        if channel == 0 {
+            return self.handle_binding(from, payload);
+        }
+        let Some(channel) = self.channels.get(&channel) else { return Verdict::Drop(Dropped::UnknownChannel) };
+        if channel.from != Some(from) {
+            return Verdict::Drop(Dropped::Source);
+        }
+        let Some(to) = channel.to else { return Verdict::Drop(Dropped::PeerUnbound) };
+        *number = channel.peer_number.to_be_bytes();
+        Verdict::Forward(to)
+    }
+
+    fn handle_binding(&mut self, from: SocketAddr, payload: &[u8]) -> Verdict {
+        let Some((kind, rest)) = payload.split_first() else { return Verdict::Drop(Dropped::Malformed) };
+        let Some((token, proof)) = rest.split_first_chunk::<16>() else { return Verdict::Drop(Dropped::Malformed) };
+        let proved = match (*kind, proof.len()) {
+            (BIND, 0) => false,
+            (BIND_PROOF, 16) => proof.ct_eq(&self.challenge(from, token)).into(),
+            _ => return Verdict::Drop(Dropped::Malformed),
+        };
+        let Some(device) = self.by_token.get(token).copied() else { return Verdict::Drop(Dropped::UnknownToken) };
+        let Some(state) = self.devices.get(&device) else { return Verdict::Drop(Dropped::UnknownToken) };
+        let near = state.connection.as_ref().is_some_and(|connection| connection.validated == canonical(from).ip());
+        if proved || near || state.bound == Some(from) {
+            if state.bound != Some(from) {
+                self.set_bound(device, Some(from));
+            }
+            return Verdict::Reply(reply(BOUND, &[]));
+        }
+        if *kind == BIND_PROOF {
+            return Verdict::Drop(Dropped::UnknownToken);
+        }
+        // as long as the question: nothing is amplified
+        Verdict::Reply(reply(CHALLENGE, &self.challenge(from, token)))
+    }
+
+    fn set_bound(&mut self, device: NodeId, bound: Option<SocketAddr>) {
+        let Some(state) = self.devices.get_mut(&device) else { return };
+        state.bound = bound;
+        for number in &state.channels {
+            let Some(own) = self.channels.get_mut(number) else { continue };
+            own.from = bound;
+            let other = own.peer_number;
+            if let Some(other) = self.channels.get_mut(&other) {
+                debug_assert_eq!(other.peer, device, "a channel's peer number leads back");
+                other.to = bound;
+            }
+        }
+    }
+
+    /// Shows, echoed, that whoever sends from this address also receives there.
+    fn challenge(&self, from: SocketAddr, token: &Token) -> [u8; 16] {
+        let digest: [u8; 32] = Sha256::new()
+            .chain_update(self.secret)
+            .chain_update(token)
+            .chain_update(canonical(from).to_string())
+            .finalize()
+            .into();
+        let (nonce, _) = digest.split_first_chunk().expect("a SHA-256 is longer than a nonce");
+        *nonce
+    }
+}
+
+fn reply(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[FRAME_TYPE, VERSION, 0, 0, 0, 0, 0, 0, kind], content].concat()
+}
+
+const FRAME_TYPE: u8 = 0x0c;
+const VERSION: u8 = 1;
+const HEADER: usize = 8;
+const BIND: u8 = 1;
+const BOUND: u8 = 2;
+const CHALLENGE: u8 = 3;
+const BIND_PROOF: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNA: NodeId = NodeId::new([1; 16]);
+    const BERT: NodeId = NodeId::new([2; 16]);
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn frame(channel: u32, payload: &[u8]) -> Vec<u8> {
+        [&[FRAME_TYPE, VERSION, 0, 0], &channel.to_be_bytes()[..], payload].concat()
+    }
+
+    fn bind(token: u8) -> Vec<u8> {
+        frame(0, &[&[BIND], &[token; 16][..]].concat())
+    }
+
+    /// Anna at 192.0.2.1 with number 10, Bert at 192.0.2.2 with number 20.
+    fn pair() -> Table {
+        let mut table = Table::new([9; 32]);
+        table.admit(ANNA, [1; 16], addr("192.0.2.1:1").ip());
+        table.admit(BERT, [2; 16], addr("192.0.2.2:1").ip());
+        table.open([(ANNA, 10), (BERT, 20)]);
+        table
+    }
+
+    #[test]
+    fn a_frame_between_bound_addresses_arrives_under_the_peers_number() {
+        let mut table = pair();
+        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
+        assert_eq!(table.handle(addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Reply(frame(0, &[BOUND])));
+        let mut data = frame(10, b"hello");
+
+        let verdict = table.handle(addr("192.0.2.1:5000"), &mut data);
+
+        assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6000")));
+        assert_eq!(data, frame(20, b"hello"));
+        assert_eq!((table.counters().forwarded, table.counters().forwarded_bytes), (1, 5));
+    }
+
+    #[test]
+    fn a_frame_from_anybody_but_the_owner_goes_nowhere() {
+        let mut table = pair();
+        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
+        table.handle(addr("192.0.2.2:6000"), &mut bind(2));
+
+        for from in ["192.0.2.1:5001", "192.0.2.2:6000", "203.0.113.5:5000"] {
+            assert_eq!(table.handle(addr(from), &mut frame(10, b"x")), Verdict::Drop(Dropped::Source), "{from}");
+        }
+        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut frame(11, b"x")), Verdict::Drop(Dropped::UnknownChannel));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_a_peer_that_bound_no_address() {
+        let mut table = pair();
+        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
+
+        let verdict = table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+
+        assert_eq!(verdict, Verdict::Drop(Dropped::PeerUnbound));
+    }
+
+    #[test]
+    fn another_address_must_prove_that_it_receives() {
+        let mut table = pair();
+        let moved = addr("198.51.100.7:7000");
+        let Verdict::Reply(challenge) = table.handle(moved, &mut bind(1)) else { panic!("no challenge") };
+        assert_eq!(challenge.len(), bind(1).len(), "not amplified");
+        let nonce = &challenge[9..];
+        let proof = |token: u8| frame(0, &[&[BIND_PROOF], &[token; 16][..], nonce].concat());
+
+        let elsewhere = table.handle(addr("198.51.100.8:7000"), &mut proof(1));
+        let other_token = table.handle(moved, &mut proof(2));
+        let right = table.handle(moved, &mut proof(1));
+
+        assert_eq!(elsewhere, Verdict::Drop(Dropped::UnknownToken));
+        assert_eq!(other_token, Verdict::Drop(Dropped::UnknownToken));
+        assert_eq!(right, Verdict::Reply(frame(0, &[BOUND])));
+        // its keepalives need no further proof
+        assert_eq!(table.handle(moved, &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
+    }
+
+    #[test]
+    fn an_ended_connection_unbinds_and_a_new_one_keeps_the_channel() {
+        let mut table = pair();
+        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
+        table.handle(addr("192.0.2.2:6000"), &mut bind(2));
+
+        table.dismiss(BERT);
+        assert_eq!(
+            table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x")),
+            Verdict::Drop(Dropped::PeerUnbound)
+        );
+        assert_eq!(table.handle(addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Drop(Dropped::UnknownToken));
+        table.admit(BERT, [3; 16], addr("192.0.2.2:1").ip());
+        table.handle(addr("192.0.2.2:6001"), &mut bind(3));
+
+        let verdict = table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+        assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6001")));
+    }
+
+    #[test]
+    fn a_closed_pair_leaves_nothing_behind() {
+        let mut table = pair();
+
+        table.close([10, 20]);
+        table.dismiss(ANNA);
+        table.dismiss(BERT);
+
+        assert!(table.channels.is_empty() && table.devices.is_empty() && table.by_token.is_empty());
+    }
+
+    #[test]
+    fn a_dual_stack_socket_sees_the_same_devices() {
+        let mut table = pair();
+
+        let verdict = table.handle(addr("[::ffff:192.0.2.1]:5000"), &mut bind(1));
+
+        assert_eq!(verdict, Verdict::Reply(frame(0, &[BOUND])));
+    }
+
+    #[test]
+    fn whatever_is_no_frame_is_dropped_without_a_word() {
+        let mut table = pair();
+
+        for bad in [&b""[..], &[0x0c], &[0x0c, 2, 0, 0, 0, 0, 0, 9], &frame(0, b""), &frame(0, &[9; 17]), &frame(0, &[1; 9])] {
+            let verdict = table.handle(addr("192.0.2.1:5000"), &mut bad.to_vec());
+
+            assert_eq!(verdict, Verdict::Drop(Dropped::Malformed), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! STUN binding service (RFC 8489) on two ports: tells a device its address as seen from outside; two ports tell it
+//! whether its NAT maps by destination.
+//!
+//! A response is longer than a bare request, so a forged source could be made to receive a little more than was sent:
+//! each source prefix gets a small rate, and nothing but a well-formed binding request is answered.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use stun_rs::attributes::stun::XorMappedAddress;
+use stun_rs::methods::BINDING;
+use stun_rs::{MessageClass, MessageDecoderBuilder, MessageEncoderBuilder, StunMessageBuilder};
+use tokio::net::UdpSocket;
+
+use crate::limits::{SourceLimit, canonical};
+
+/// The two sockets.
+#[derive(Debug)]
+pub struct Stun {
+    sockets: [UdpSocket; 2],
+}
+
+impl Stun {
+    /// Binds the address and the next port; port 0 takes any two.
+    pub async fn bind(listen: SocketAddr) -> io::Result<Self> {
+        let first = UdpSocket::bind(listen).await?;
+        let next = match listen.port() {
+            0 => 0,
+            port => port.checked_add(1).ok_or_else(|| io::Error::other("there is no port after 65535"))?,
+        };
+        let second = UdpSocket::bind(SocketAddr::new(listen.ip(), next)).await?;
+        Ok(Self { sockets: [first, second] })
+    }
+
+    /// The sockets' addresses.
+    pub fn addrs(&self) -> io::Result<[SocketAddr; 2]> {
+        Ok([self.sockets[0].local_addr()?, self.sockets[1].local_addr()?])
+    }
+
+    /// Answers until it is dropped.
+    pub async fn run(self) {
+        let limit = Mutex::new(SourceLimit::new(PER_SECOND, BURST, Instant::now()));
+        let [first, second] = self.sockets;
+        tokio::join!(serve(first, &limit), serve(second, &limit));
+    }
+}
+
+async fn serve(socket: UdpSocket, limit: &Mutex<SourceLimit>) {
+    let mut buffer = [0; LARGEST];
+    loop {
+        // an error is an ICMP answer to an earlier response: it does not concern the next request
+        let Ok((len, from)) = socket.recv_from(&mut buffer).await else { continue };
+        let Some(response) = answer(&buffer[..len], canonical(from)) else { continue };
+        let allowed = limit.lock().expect("nothing panics while it holds the limit").allow(from.ip(), Instant::now());
+        if allowed {
+            // a response that cannot be sent is lost, as on any network
+            let _ = socket.try_send_to(&response, from);
+        }
+    }
+}
+
+/// The response to a binding request; `None` for anything else.
+fn answer(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+    // two zero bits, the method and class of a binding request, a length of whole words, the magic cookie
+    let [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..] = request else { return None };
+    let (message, len) = MessageDecoderBuilder::default().build().decode(request).ok()?;
+    if len != request.len() || message.method() != BINDING || message.class() != MessageClass::Request {
+        return None;
+    }
+    let response = StunMessageBuilder::new(BINDING, MessageClass::SuccessResponse)
+        .with_transaction_id(*message.transaction_id())
+        .with_attribute(XorMappedAddress::from(from))
+        .build();
+    let mut buffer = [0; 64];
+    let len = MessageEncoderBuilder::default().build().encode(&mut buffer, &response).ok()?;
+    Some(buffer[..len].to_vec())
+}
+
+/// Longer than any request we would answer.
+const LARGEST: usize = 1280;
+/// A device asks two ports on each change of its network and every half minute; a NAT may hide a hundred of them.
+const PER_SECOND: f32 = 20.0;
+const BURST: f32 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Vec<u8> {
+        let mut bytes = vec![0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xa4, 0x42];
+        bytes.extend([7; 12]);
+        bytes
+    }
+
+    #[test]
+    fn a_binding_request_is_answered_with_its_source() {
+        for from in ["203.0.113.9:40000", "[2001:db8::9]:40000"] {
+            let from: SocketAddr = from.parse().unwrap();
+
+            let response = answer(&request(), from).unwrap();
+
+            let (message, _) = MessageDecoderBuilder::default().build().decode(&response).unwrap();
+            let attribute = message.get::<XorMappedAddress>().unwrap().as_xor_mapped_address().unwrap();
+            assert_eq!(*attribute.socket_address(), from);
+            assert_eq!(message.transaction_id().as_bytes(), &[7; 12]);
+            assert_eq!(response.len(), if from.is_ipv4() { 32 } else { 44 });
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_answered() {
+        let from = "203.0.113.9:40000".parse().unwrap();
+        let mut response = request();
+        response[0] = 0x01;
+        let mut long = request();
+        long.push(0);
+        let mut no_cookie = request();
+        no_cookie[4] = 0;
+
+        for bad in [&b""[..], &request()[..19], &response, &long, &no_cookie] {
+            assert_eq!(answer(bad, from), None, "{bad:?}");
+        }
+    }
+}
