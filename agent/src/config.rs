@@ -31,13 +31,14 @@ pub struct Config {
 impl Config {
     /// Puts flags, environment and defaults together.
     pub fn load(args: DaemonArgs, socket: Option<PathBuf>) -> Result<Self, Failure> {
+        let node = node_config(args.suite, variable("WARREN_REKEY_SECONDS"))?;
         Ok(Self {
             state_dir: args.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             socket: socket_path(socket),
             tun: args.tun,
             port: args.port,
+            node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
             sa_keylog: args.sa_keylog,
-            node: node_config(args.suite, variable("WARREN_REKEY_SECONDS"))?,
         })
     }
 }

@@ -5,17 +5,21 @@
 
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod data_plane;
 pub mod exit;
 pub mod gather;
 pub mod identity;
 pub mod ipc;
+pub mod keylog;
 pub mod netcfg;
 pub mod output;
 pub mod privileges;
 pub mod report;
+pub mod slow_path;
 pub mod state;
 pub mod stun;
 pub mod tun;

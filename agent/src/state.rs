@@ -13,7 +13,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use warren_proto::control::Network;
-use warren_proto::keys::{NetworkId, NetworkPublic};
+use warren_proto::keys::{NetworkId, NetworkPublic, NodeId};
 
 use crate::exit::{Exit, Failure};
 
@@ -63,6 +63,9 @@ pub struct Enrolment {
     /// SHA-256 of the rendezvous's public key.
     #[serde(serialize_with = "hex", deserialize_with = "unhex")]
     pub pin: [u8; 32],
+    /// This device.
+    #[serde(serialize_with = "hex_node", deserialize_with = "unhex_node")]
+    pub node: NodeId,
     /// Encoded signed certificate of this device.
     #[serde(serialize_with = "base64", deserialize_with = "unbase64")]
     pub certificate: Vec<u8>,
@@ -218,6 +221,14 @@ fn unhex_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NetworkId, D::
     unhex(deserializer).map(NetworkId::new)
 }
 
+fn hex_node<S: Serializer>(id: &NodeId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&id.to_string())
+}
+
+fn unhex_node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeId, D::Error> {
+    unhex(deserializer).map(NodeId::new)
+}
+
 fn hex_key<S: Serializer>(key: &NetworkPublic, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&key.to_string())
 }
@@ -325,6 +336,7 @@ mod tests {
                 servers: vec!["vpn.example.org:443".to_owned()],
                 addresses: vec!["203.0.113.1:443".parse().unwrap()],
                 pin: [7; 32],
+                node: NodeId::new([3; 16]),
                 certificate: vec![1, 2, 3],
                 network: Network {
                     id: NetworkId::new([1; 16]),

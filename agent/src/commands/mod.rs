@@ -9,7 +9,7 @@ mod status;
 mod up;
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -18,9 +18,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 use crate::config::{self, Config};
-use crate::daemon;
+use crate::daemon::Prepared;
 use crate::exit::{Exit, Failure};
-use crate::ipc::Reply;
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
@@ -28,13 +27,14 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Daemon(args) => {
             start_log("info");
-            let config = Config::load(args, cli.socket)?;
+            // Before there is a second thread: privileges belong to threads.
+            let prepared = Prepared::new(Config::load(args, cli.socket)?)?;
             let runtime = runtime::Builder::new_multi_thread()
                 .worker_threads(DAEMON_WORKERS)
                 .enable_all()
                 .build()
                 .context("start the runtime")?;
-            runtime.block_on(daemon::run(config))
+            runtime.block_on(prepared.run())
         }
         Command::Up(args) => block_on(up::run(&socket, args)),
         Command::Down => block_on(down::run(&socket)),
@@ -54,7 +54,12 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 fn start_log(default: &str) {
     let filter = EnvFilter::new(config::log_filter().unwrap_or_else(|| default.to_owned()));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !config::no_color())
+        .with_target(false)
+        .init();
 }
 
 /// Prints text; a reader that went away (`| head`) is no failure.
@@ -76,7 +81,7 @@ fn print_json(report: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// What to do when the daemon answers another question than was asked.
-fn odd(_: Reply) -> Failure {
+fn odd() -> Failure {
     Failure::new(Exit::Failure, "the daemon answered another question")
         .remedy("Daemon and command may be of different versions: restart the daemon.")
 }

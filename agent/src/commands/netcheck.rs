@@ -8,9 +8,8 @@ use crate::ipc::{Client, Reply, Request};
 use crate::output;
 
 pub(super) async fn run(socket: &Path, args: &JsonArgs) -> Result<(), Failure> {
-    match Client::connect(socket).await?.ask(&Request::Netcheck).await? {
-        Reply::Netcheck(report) if args.json => super::print_json(&report),
-        Reply::Netcheck(report) => super::print(&output::netcheck(&report)),
-        other => Err(super::odd(other)),
-    }
+    let reply = Client::connect(socket).await?.ask(&Request::Netcheck).await?;
+    let Reply::Netcheck(report) = reply else { return Err(super::odd()) };
+
+    if args.json { super::print_json(&report) } else { super::print(&output::netcheck(&report)) }
 }

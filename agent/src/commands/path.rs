@@ -9,9 +9,8 @@ use crate::output::{self, Colour};
 
 pub(super) async fn run(socket: &Path, args: &PathArgs) -> Result<(), Failure> {
     let request = Request::Path { peer: args.peer.clone() };
-    match Client::connect(socket).await?.ask(&request).await? {
-        Reply::Path(report) if args.json => super::print_json(&report),
-        Reply::Path(report) => super::print(&output::path(&report, Colour::of_stdout())),
-        other => Err(super::odd(other)),
-    }
+    let reply = Client::connect(socket).await?.ask(&request).await?;
+    let Reply::Path(report) = reply else { return Err(super::odd()) };
+
+    if args.json { super::print_json(&report) } else { super::print(&output::path(&report, Colour::of_stdout())) }
 }

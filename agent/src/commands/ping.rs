@@ -17,7 +17,8 @@ pub(super) async fn run(socket: &Path, args: &PingArgs) -> Result<(), Failure> {
     let mut client = Client::connect(socket).await?;
     let mut tally = Tally::default();
     let give_up = give_up_at(args);
-    for seq in 1..=args.count.unwrap_or(if args.until_direct { u32::MAX } else { DEFAULT_COUNT }) {
+    let last = args.count.unwrap_or(if args.until_direct { u32::MAX } else { DEFAULT_COUNT });
+    for seq in 1..=last {
         let sent = Instant::now();
         let wait = give_up.saturating_duration_since(sent).min(ANSWER_WITHIN);
         if wait.is_zero() {
@@ -34,8 +35,7 @@ pub(super) async fn run(socket: &Path, args: &PingArgs) -> Result<(), Failure> {
         if tally.direct && args.until_direct {
             return Ok(());
         }
-        let is_last = args.count.or((!args.until_direct).then_some(DEFAULT_COUNT)) == Some(seq);
-        if !is_last {
+        if seq < last {
             sleep_until((sent + INTERVAL).min(give_up)).await;
         }
     }
@@ -70,10 +70,9 @@ impl Tally {
 
 async fn ping(client: &mut Client, args: &PingArgs, seq: u32, wait: Duration) -> Result<Pong, Failure> {
     let timeout_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    match client.ask(&Request::Ping { peer: args.peer.clone(), seq, timeout_ms }).await? {
-        Reply::Pong(pong) => Ok(pong),
-        other => Err(super::odd(other)),
-    }
+    let reply = client.ask(&Request::Ping { peer: args.peer.clone(), seq, timeout_ms }).await?;
+    let Reply::Pong(pong) = reply else { return Err(super::odd()) };
+    Ok(pong)
 }
 
 fn show(pong: &Pong, args: &PingArgs) -> Result<(), Failure> {

@@ -8,9 +8,8 @@ use crate::ipc::{Client, Reply, Request};
 use crate::output::{self, Colour};
 
 pub(super) async fn run(socket: &Path, args: &JsonArgs) -> Result<(), Failure> {
-    match Client::connect(socket).await?.ask(&Request::Status).await? {
-        Reply::Status(status) if args.json => super::print_json(&status),
-        Reply::Status(status) => super::print(&output::status(&status, Colour::of_stdout())),
-        other => Err(super::odd(other)),
-    }
+    let reply = Client::connect(socket).await?.ask(&Request::Status).await?;
+    let Reply::Status(status) = reply else { return Err(super::odd()) };
+
+    if args.json { super::print_json(&status) } else { super::print(&output::status(&status, Colour::of_stdout())) }
 }

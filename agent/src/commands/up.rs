@@ -21,10 +21,10 @@ pub(super) async fn run(socket: &Path, args: UpArgs) -> Result<(), Failure> {
     };
     let timeout_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
     let request = Request::Up { invite, hostname: args.hostname, timeout_ms };
-    match Client::connect(socket).await?.ask(&request).await? {
-        Reply::Status(status) => super::print(&output::up(&status)),
-        other => Err(super::odd(other)),
-    }
+    let reply = Client::connect(socket).await?.ask(&request).await?;
+    let Reply::Status(status) = reply else { return Err(super::odd()) };
+
+    super::print(&output::up(&status))
 }
 
 /// Refuses here what the daemon could not use, before it is asked.

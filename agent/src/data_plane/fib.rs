@@ -11,31 +11,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use warren_proto::io::Remote;
 use warren_proto::keys::{Family, NodeId, Spi};
+use warren_proto::node::PeerRoute;
 use warren_proto::session::{InboundSa, OutboundSa};
 use warren_proto::stats::PeerStats;
-
-/// How packets to one peer are sealed and where they go.
-#[derive(Clone)]
-pub struct PeerRoute {
-    /// The peer.
-    pub node: NodeId,
-    /// Its overlay address, IPv4.
-    pub v4: Ipv4Addr,
-    /// Its overlay address, IPv6.
-    pub v6: Ipv6Addr,
-    /// Prefixes behind it (address, prefix length).
-    pub routes: Vec<(IpAddr, u8)>,
-    /// Associations for IPv4 and IPv6 inner packets; none until a session is up.
-    pub outbound: Option<[Arc<OutboundSa>; 2]>,
-    /// Where its data goes.
-    pub remote: Option<Remote>,
-    /// Where each packet goes as well, while the path is in doubt.
-    pub hedge: Option<Remote>,
-    /// Largest ESP datagram known to arrive, in bytes; a relay frame's header comes on top.
-    pub udp_payload: usize,
-    /// Counters that the packet threads raise.
-    pub stats: Arc<PeerStats>,
-}
 
 /// An immutable snapshot of everything the fast path decides by.
 #[derive(Default)]

@@ -28,7 +28,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc;
 
 pub use counters::Counters;
-pub use fib::{Fib, PeerRoute};
+pub use fib::Fib;
 pub use upcall::Upcall;
 
 use crate::tun::Tun;

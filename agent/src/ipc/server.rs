@@ -18,19 +18,21 @@ use crate::exit::{Exit, Failure};
 /// A bound socket; its file goes away with it.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
+    listener: std::os::unix::net::UnixListener,
     path: PathBuf,
 }
 
 impl Server {
     /// Binds the socket for root, the daemon's own user and the group `warren`. A file left by a crash is replaced.
+    /// Needs no runtime, but the privilege to give the file to the group.
     pub fn bind(path: &Path) -> Result<Self, Failure> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(|error| unusable(path, &error))?;
         }
         clear_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(|error| unusable(path, &error))?;
+        let listener = std::os::unix::net::UnixListener::bind(path).map_err(|error| unusable(path, &error))?;
         let server = Self { listener, path: path.to_owned() };
+        server.listener.set_nonblocking(true).map_err(|error| unusable(path, &error))?;
         std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(|error| unusable(path, &error))?;
         if let Some(group) = operators() {
             // Only root may give the socket away; another user's daemon then serves that user and root.
@@ -48,11 +50,13 @@ impl Drop for Server {
 
 /// Answers callers until the one who takes the calls goes away.
 pub async fn serve(server: Server, calls: mpsc::Sender<Call>) {
+    let listener = server.listener.try_clone().and_then(UnixListener::from_std);
+    let listener = listener.expect("a bound, non-blocking socket in a runtime can be waited for");
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
     loop {
         let Ok(permit) = Arc::clone(&callers).acquire_owned().await else { return };
         let stream = tokio::select! {
-            accepted = server.listener.accept() => accepted,
+            accepted = listener.accept() => accepted,
             () = calls.closed() => return,
         };
         match stream {

@@ -1,0 +1,379 @@
+//! Being part of the mesh: the control connection, from enrolment to revocation, and the core that lives beside it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use warren_proto::certificate::{CertificateError, VerifiedCertificate};
+use warren_proto::control::{Enrolled, Network, Refused, RefusedCode, ToAgent, Welcome};
+use warren_proto::node::{Forwarding, LocalDevice, Node};
+use zeroize::Zeroizing;
+
+use super::refusal::{problem_code, refusal, unusable};
+use super::surroundings::Surroundings;
+use super::{SlowPath, random, settings};
+use crate::control::{Client, Event, Opening, Parts, ServerPlace, Unreached};
+use crate::data_plane::Upcall;
+use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
+use crate::ipc::{Call, Reply};
+use crate::netcfg::{self, Exclude, HostNetwork};
+use crate::report::Problem;
+use crate::state::{Enrolment, Wanted};
+
+/// What may happen next.
+pub(super) enum Input {
+    Call(Call),
+    Control(Option<Event>),
+    Network(HostNetwork),
+    Timer,
+    Upcall(Upcall),
+}
+
+/// A device that is, or tries to be, in touch with its rendezvous.
+pub(super) struct Attachment {
+    pub(super) client: Client,
+    pub(super) identity: Arc<Identity>,
+    pub(super) place: ServerPlace,
+    /// The server's last greeting; `None` while the connection is down.
+    pub(super) welcome: Option<Welcome>,
+    /// From the first greeting on, for people.
+    pub(super) dashboard: Option<String>,
+    /// Relays named in the last greeting; their frames are taken though the connection may be down.
+    pub(super) relays: Vec<SocketAddr>,
+    /// The core; `None` until there is a certificate.
+    pub(super) mesh: Option<Mesh>,
+}
+
+/// The core and what it needs to know of this host.
+pub(super) struct Mesh {
+    pub(super) node: Node,
+    pub(super) overlays: Vec<IpNet>,
+    pub(super) surroundings: Surroundings,
+    host: watch::Receiver<HostNetwork>,
+}
+
+impl Attachment {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let mesh = self.mesh.as_ref()?;
+        [mesh.node.poll_timeout(), mesh.surroundings.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+/// The next event of an attachment; never, without one.
+pub(super) async fn next(attachment: &mut Option<Attachment>) -> Input {
+    let Some(Attachment { client, mesh, .. }) = attachment else { return std::future::pending().await };
+    tokio::select! {
+        event = client.event() => Input::Control(event),
+        network = network_change(mesh) => Input::Network(network),
+    }
+}
+
+async fn network_change(mesh: &mut Option<Mesh>) -> HostNetwork {
+    if let Some(mesh) = mesh
+        && mesh.host.changed().await.is_ok()
+    {
+        return mesh.host.borrow_and_update().clone();
+    }
+    std::future::pending().await
+}
+
+impl SlowPath {
+    /// After a start: connects if the owner had wanted it.
+    pub(super) async fn resume(&mut self) {
+        if self.state.wanted == Wanted::Down || self.state.enrolment.is_none() {
+            return;
+        }
+        if let Err(failure) = self.attach().await {
+            warn!("{failure}");
+            self.problem = Some(Problem { code: "start".to_owned(), text: failure.to_string() });
+        }
+    }
+
+    /// Connects an enrolled device.
+    pub(super) async fn attach(&mut self) -> Result<(), Failure> {
+        let Some(enrolment) = self.state.enrolment.clone() else { return Err(Failure::not_enrolled()) };
+        let place = ServerPlace { names: enrolment.servers, remembered: enrolment.addresses, pin: enrolment.pin };
+        self.connect(place, Opening::Hello(enrolment.node))?;
+        match self.verify(&enrolment.certificate, &enrolment.network) {
+            Ok(certificate) => self.raise_mesh(certificate, enrolment.network).await,
+            Err(error) => {
+                warn!(%error, "this device's certificate is not valid now; the server is asked for another");
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts the control connection.
+    pub(super) fn connect(&mut self, place: ServerPlace, opening: Opening) -> Result<(), Failure> {
+        let identity = Arc::new(Identity::load_or_create(&self.tools.state_dir)?);
+        let quic = Arc::clone(&self.tools.quic);
+        let parts = Parts {
+            endpoint: self.tools.endpoint.clone(),
+            identity: Arc::clone(&identity),
+            admit: Box::new(move |servers: &[SocketAddr]| quic.set_servers(servers.iter().copied())),
+        };
+        let client = Client::start(parts, place.clone(), opening);
+        self.problem = None;
+        self.attachment = Some(Attachment {
+            client,
+            identity,
+            place,
+            welcome: None,
+            dashboard: None,
+            relays: Vec::new(),
+            mesh: None,
+        });
+        Ok(())
+    }
+
+    /// Sets up the device and starts the core.
+    async fn raise_mesh(&mut self, certificate: VerifiedCertificate, network: Network) -> Result<(), Failure> {
+        let overlays = settings::overlays(&network);
+        let tools = &mut self.tools;
+        tools.settings.order(Some(settings::desired(&certificate, &overlays, &Forwarding::default())));
+        tools.settings.settle().await.map_err(|error| Failure::new(Exit::Failure, error))?;
+        let exclude = Exclude { interface: Some(tools.tun_index), prefixes: overlays.clone() };
+        let mut host = netcfg::watch(exclude).await.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+        let Some(attachment) = &mut self.attachment else { return Ok(()) };
+        let now = tools.clock.now();
+        let local = LocalDevice { static_secret: attachment.identity.static_secret.clone(), certificate, network };
+        let node = Node::new(tools.config.node.clone(), local, random(), tools.clock.wall(), now);
+        let mut surroundings = Surroundings::new(tools.sockets.port(), tools.clock.wall().as_secs());
+        let first = host.borrow_and_update().clone();
+        surroundings.set_network(&first, attachment.place.remembered.first().copied(), now);
+        let mut mesh = Mesh { node, overlays, surroundings, host };
+        mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+        attachment.mesh = Some(mesh);
+        Ok(())
+    }
+
+    /// Takes leave of peers and server, and takes the device down.
+    pub(super) async fn detach(&mut self) {
+        let Some(mut attachment) = self.attachment.take() else { return };
+        if let Some(mesh) = &mut attachment.mesh {
+            mesh.node.close(self.tools.clock.now());
+            self.tools.send_all(mesh);
+        }
+        self.tools.fib.store(Arc::default());
+        self.tools.settings.order(None);
+        // A failure was logged where it happened, and there is nothing to be done about it here.
+        let _ = self.tools.settings.settle().await;
+        attachment.client.close().await;
+        self.fail_pings();
+    }
+
+    pub(super) async fn handle_control(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::Message(message)) => self.handle_message(*message).await,
+            Some(Event::Lost(unreached)) => self.handle_lost(&unreached),
+            Some(Event::Refused { refused, retry }) => self.handle_refused(refused, retry).await,
+            None => self.detach().await,
+        }
+    }
+
+    async fn handle_message(&mut self, message: ToAgent) {
+        match message {
+            ToAgent::Enrolled(enrolled) => {
+                if let Err(failure) = self.handle_enrolled(enrolled).await {
+                    self.give_up(failure).await;
+                }
+            }
+            ToAgent::Welcome(welcome) => {
+                if let Err(failure) = self.handle_welcome(welcome).await {
+                    self.give_up(failure).await;
+                }
+            }
+            ToAgent::LoggedOut => self.finish_logout(None).await,
+            ToAgent::Observed(observed) => self.note_observed(observed),
+            message @ (ToAgent::Map(_)
+            | ToAgent::PairOpened(_)
+            | ToAgent::PeerCandidates { .. }
+            | ToAgent::Refused(_)
+            | ToAgent::Start(_)) => {
+                let now = self.tools.clock.now();
+                if let Some(mesh) = self.mesh() {
+                    mesh.node.handle_control(message, now);
+                }
+            }
+        }
+    }
+
+    /// The server took this device in, and will know it from now on: so must we, before anything else.
+    async fn handle_enrolled(&mut self, enrolled: Enrolled) -> Result<(), Failure> {
+        let certificate = self.verify_now(&enrolled.certificate, &enrolled.network)?;
+        let Some(attachment) = &self.attachment else { return Ok(()) };
+        if certificate.identity_key != attachment.identity.identity.public()
+            || certificate.static_key != attachment.identity.static_secret.public()
+        {
+            return Err(Failure::new(Exit::Failure, "the server certified keys that are not this device's"));
+        }
+        attachment.client.set_opening(Opening::Hello(certificate.node));
+        self.state.enrolment = Some(Enrolment {
+            servers: attachment.place.names.clone(),
+            addresses: attachment.client.link().map(|link| vec![link.server()]).unwrap_or_default(),
+            pin: attachment.place.pin,
+            node: certificate.node,
+            certificate: enrolled.certificate,
+            network: enrolled.network.clone(),
+        });
+        self.state.wanted = Wanted::Up;
+        self.state.ended = None;
+        self.tools.state_dir.save(&self.state)?;
+        info!("enrolled");
+        self.raise_mesh(certificate, enrolled.network).await
+    }
+
+    async fn handle_welcome(&mut self, welcome: Welcome) -> Result<(), Failure> {
+        if self.mesh().is_none() && self.state.enrolment.is_some() {
+            let certificate = self.verify_now(&welcome.certificate, &welcome.network)?;
+            self.keep_certificate(welcome.certificate.clone());
+            self.raise_mesh(certificate, welcome.network.clone()).await?;
+        }
+        let now = self.tools.clock.now();
+        let Some(attachment) = &mut self.attachment else { return Ok(()) };
+        let server = attachment.client.link().map(|link| link.server());
+        attachment.dashboard = Some(welcome.dashboard.clone()).filter(|url| !url.is_empty());
+        attachment.welcome = Some(welcome.clone());
+        attachment.relays = welcome.relays.iter().map(|relay| relay.addr).collect();
+        if let Some(mesh) = &mut attachment.mesh {
+            // The packet path must take the relays' answers before they are asked.
+            self.tools.publish(mesh, &attachment.relays);
+            mesh.surroundings.set_servers(welcome.stun.clone(), now);
+            mesh.node.handle_control(ToAgent::Welcome(welcome.clone()), now);
+        }
+        info!("connected to the rendezvous");
+        self.problem = None;
+        self.note_observed(welcome.observed);
+        self.remember_server(server);
+        self.answer_ups();
+        Ok(())
+    }
+
+    fn handle_lost(&mut self, unreached: &Unreached) {
+        let Some(attachment) = &mut self.attachment else { return };
+        if attachment.welcome.take().is_some() {
+            info!("the connection to the rendezvous is lost; tunnels go on");
+        }
+        if let Some(mesh) = &mut attachment.mesh {
+            mesh.node.handle_control_lost();
+        }
+        let text = unreached.to_string();
+        if self.problem.as_ref().is_none_or(|problem| problem.text != text) {
+            warn!("no connection to the rendezvous: {}", unreached.code());
+            debug!("{text}");
+        }
+        self.problem = Some(Problem { code: unreached.code().to_owned(), text });
+    }
+
+    async fn handle_refused(&mut self, refused: Refused, retry: bool) {
+        warn!(code = ?refused.code, "the rendezvous refused this device");
+        if let Some(attachment) = &mut self.attachment {
+            attachment.welcome = None;
+            if let Some(mesh) = &mut attachment.mesh {
+                mesh.node.handle_control_lost();
+            }
+        }
+        let failure = refusal(&refused);
+        self.problem = Some(Problem { code: problem_code(refused.code).to_owned(), text: failure.to_string() });
+        if refused.code == RefusedCode::DeviceRevoked {
+            self.leave(Some(failure.text.clone())).await;
+        }
+        if !retry {
+            self.give_up(failure).await;
+        }
+    }
+
+    /// Ends what cannot go on, and tells those who wait for it.
+    async fn give_up(&mut self, failure: Failure) {
+        self.detach().await;
+        let problem = Problem { code: "refused".to_owned(), text: failure.to_string() };
+        self.problem.get_or_insert(problem);
+        for caller in self.waiting.take_ups() {
+            let _ = caller.send(Reply::Failed(failure.clone()));
+        }
+    }
+
+    /// Forgets the mesh and the keys that were known in it.
+    pub(super) async fn leave(&mut self, ended: Option<String>) {
+        self.detach().await;
+        self.state.enrolment = None;
+        self.state.wanted = Wanted::Down;
+        self.state.ended = ended;
+        let forgotten = self.tools.state_dir.save(&self.state).map_err(Failure::from);
+        if let Err(failure) = forgotten.and_then(|()| Identity::remove(&self.tools.state_dir)) {
+            warn!("{failure}");
+        }
+    }
+
+    pub(super) fn handle_network(&mut self, network: &HostNetwork) {
+        let now = self.tools.clock.now();
+        info!("the network of this host changed");
+        let Some(attachment) = &mut self.attachment else { return };
+        let server = attachment.client.link().map(|link| link.server());
+        attachment.client.hurry();
+        if let Some(mesh) = &mut attachment.mesh {
+            mesh.surroundings.set_network(network, server, now);
+            mesh.node.handle_network_change(now);
+            mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+        }
+    }
+
+    fn note_observed(&mut self, observed: SocketAddr) {
+        let now = self.tools.clock.now();
+        let Some(Attachment { client, mesh: Some(mesh), .. }) = &mut self.attachment else { return };
+        let Some(link) = client.link() else { return };
+        if mesh.surroundings.note_observed(link.server(), observed, now) {
+            mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+        }
+    }
+
+    /// Keeps the server's address for a day without DNS.
+    fn remember_server(&mut self, server: Option<SocketAddr>) {
+        let (Some(enrolment), Some(server)) = (&mut self.state.enrolment, server) else { return };
+        if enrolment.addresses.first() == Some(&server) {
+            return;
+        }
+        enrolment.addresses.retain(|known| *known != server);
+        enrolment.addresses.insert(0, server);
+        enrolment.addresses.truncate(MAX_REMEMBERED);
+        self.save();
+    }
+
+    /// Keeps a certificate that replaces ours.
+    pub(super) fn keep_certificate(&mut self, certificate: Vec<u8>) {
+        if let Some(enrolment) = &mut self.state.enrolment {
+            enrolment.certificate = certificate;
+            self.save();
+        }
+    }
+
+    pub(super) fn save(&self) {
+        if let Err(error) = self.tools.state_dir.save(&self.state) {
+            warn!(error = format!("{error:#}"), "what happened cannot be remembered");
+        }
+    }
+
+    pub(super) fn mesh(&mut self) -> Option<&mut Mesh> {
+        self.attachment.as_mut()?.mesh.as_mut()
+    }
+
+    /// Starts to enrol with an invite's secret.
+    pub(super) fn enrol(&mut self, place: ServerPlace, secret: [u8; 16], hostname: String) -> Result<(), Failure> {
+        self.connect(place, Opening::Enroll { secret: Zeroizing::new(secret), hostname })
+    }
+
+    fn verify_now(&self, bytes: &[u8], network: &Network) -> Result<VerifiedCertificate, Failure> {
+        self.verify(bytes, network).map_err(|error| unusable(error, self.tools.clock.wall()))
+    }
+
+    fn verify(&self, bytes: &[u8], network: &Network) -> Result<VerifiedCertificate, CertificateError> {
+        VerifiedCertificate::verify(bytes, &network.id, &network.signing_key, self.tools.clock.wall())
+    }
+}
+
+/// Addresses of as many replicas and families as are worth a try.
+const MAX_REMEMBERED: usize = 8;

@@ -1,0 +1,109 @@
+//! Carries out what the core asks for, until it asks for nothing: datagrams first, then what it has to tell.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error, info};
+use warren_proto::keys::NodeId;
+use warren_proto::node::Event;
+use warren_proto::path::{Selection, Via};
+
+use super::attachment::Mesh;
+use super::{SlowPath, Tools, settings, status};
+use crate::data_plane::{Fib, Upcall};
+use crate::ipc::Reply;
+use crate::report::{Path, Pong, SCHEMA, milliseconds};
+
+impl SlowPath {
+    /// Gives the core what the packet path could not deal with.
+    pub(super) fn handle_upcall(&mut self, upcall: Upcall) {
+        let now = self.tools.clock.now();
+        let Some(mesh) = self.mesh() else { return };
+        match upcall {
+            Upcall::Control { spi, from, payload } => mesh.node.handle_opened(spi, from, &payload, now),
+            Upcall::Datagram { from, bytes } => mesh.node.handle_datagram(from, &bytes, now),
+            Upcall::DeviceLost => error!("the TUN device is gone: restart the daemon"),
+            Upcall::Packet(packet) => mesh.node.handle_packet(packet, now),
+            Upcall::Stun { from, bytes } => {
+                if mesh.surroundings.handle_stun(from, &bytes, now) {
+                    mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+                }
+            }
+            Upcall::WakeInbound(spi) => mesh.node.handle_wake(spi, now),
+            Upcall::WakeOutbound(peer) => mesh.node.handle_wake_outbound(peer, now),
+        }
+    }
+
+    /// Empties the core's queues.
+    pub(super) fn drain(&mut self) {
+        loop {
+            let Some(attachment) = &mut self.attachment else { return };
+            let Some(mesh) = &mut attachment.mesh else { return };
+            self.tools.send_all(mesh);
+            let Some(event) = mesh.node.poll_event() else { return };
+            match event {
+                Event::CertificateReplaced(certificate) => self.keep_certificate(certificate),
+                Event::Control(message) => {
+                    if !attachment.client.send(message) {
+                        debug!("a message to the rendezvous found its queue full");
+                    }
+                }
+                Event::ForwardingChanged => self.tools.publish(mesh, &attachment.relays),
+                Event::PathChanged { peer, selection } => tell_path(peer, selection.as_ref()),
+                Event::PingReply { peer, token, rtt, remote, via } => {
+                    self.answer_ping(peer, token, status::ping_path(rtt, remote, via), rtt);
+                }
+                Event::SaKeys(keys) => {
+                    if let Some(keylog) = &mut self.tools.keylog {
+                        keylog.note(keys.spi, keys.suite, &keys.key_material);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer_ping(&mut self, peer: NodeId, token: u64, path: Path, rtt: Duration) {
+        let Some(ping) = self.waiting.pings.remove(&token) else { return };
+        let known = self.mesh().and_then(|mesh| mesh.node.peer(peer));
+        let clock = self.tools.clock;
+        let current =
+            known.map(|peer| status::path(&peer, None, &clock)).filter(|current| current.remote == path.remote);
+        let path = Path {
+            mtu: current.as_ref().and_then(|current| current.mtu),
+            since: current.and_then(|current| current.since),
+            ..path
+        };
+        let pong = Pong { schema: SCHEMA, seq: ping.seq, rtt_ms: milliseconds(rtt), path };
+        let _ = ping.caller.send(Reply::Pong(pong));
+    }
+}
+
+impl Tools {
+    /// Sends every datagram that the core has ready. One that cannot be sent is one that got lost.
+    pub(super) fn send_all(&self, mesh: &mut Mesh) {
+        while let Some(transmit) = mesh.node.poll_transmit() {
+            if let Err(error) = self.sockets.transmit(&transmit) {
+                debug!(%error, "a datagram could not be sent");
+            }
+        }
+    }
+
+    /// Gives the packet path a new table, and the kernel the routes that go with it.
+    pub(super) fn publish(&self, mesh: &Mesh, relays: &[SocketAddr]) {
+        let forwarding = mesh.node.forwarding();
+        let desired = settings::desired(mesh.node.certificate(), &mesh.overlays, &forwarding);
+        self.settings.order(Some(desired));
+        self.fib.store(Arc::new(Fib::build(forwarding.peers, forwarding.inbound, relays.iter().copied())));
+    }
+}
+
+fn tell_path(peer: NodeId, selection: Option<&Selection>) {
+    match selection.map(|selection| selection.via) {
+        Some(via @ (Via::Ipv4 | Via::Ipv6 | Via::Lan)) => {
+            info!(peer.id = %peer, path.via = via.name(), "peer {peer} is direct");
+        }
+        Some(via @ Via::UdpRelay) => info!(peer.id = %peer, path.via = via.name(), "peer {peer} is relayed"),
+        None => info!(peer.id = %peer, "peer {peer} has no path"),
+    }
+}

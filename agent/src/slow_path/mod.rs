@@ -1,0 +1,161 @@
+//! The one task that decides: waits for whatever comes next, feeds the core, and carries out what the core asks for.
+//!
+//! ```text
+//!   upcalls of the packet path --+
+//!   control connection ----------+--> handle --> Node --> drain --> datagrams, control messages, forwarding table
+//!   commands, network, timers ---+
+//! ```
+//!
+//! It is the only holder of `&mut Node`, and decides nothing of the protocol. `attachment` is being part of the mesh,
+//! `calls` answers commands, `status` puts reports together, `waiting` remembers who is still to be answered,
+//! `surroundings` knows this device's addresses, `settings` those of the TUN device, `refusal` finds words.
+
+mod attachment;
+mod calls;
+mod drain;
+mod refusal;
+mod settings;
+mod status;
+mod surroundings;
+mod waiting;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use quinn::Endpoint;
+use tokio::sync::mpsc;
+
+use self::attachment::{Attachment, Input};
+use self::waiting::Waiting;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_plane::{DataPlane, Fib, Upcall};
+use crate::ipc::Call;
+use crate::keylog::KeyLog;
+use crate::report::Problem;
+use crate::state::{State, StateDir};
+use crate::udp::{QuicSocket, Sockets};
+
+pub use self::settings::Settings;
+
+/// What the slow path works with; made once by `daemon`.
+pub struct Tools {
+    /// Tells the time.
+    pub clock: Clock,
+    /// What the daemon was told at start.
+    pub config: Config,
+    /// Remembers.
+    pub state_dir: StateDir,
+    /// Sends.
+    pub sockets: Arc<Sockets>,
+    /// Lets the server's datagrams through to QUIC.
+    pub quic: Arc<QuicSocket>,
+    /// QUIC over the same socket.
+    pub endpoint: Endpoint,
+    /// Carries packets; ends with the slow path.
+    pub plane: DataPlane,
+    /// What the packet path cannot deal with.
+    pub upcalls: mpsc::Receiver<Upcall>,
+    /// What the packet path decides by.
+    pub fib: Arc<ArcSwap<Fib>>,
+    /// Keeps the TUN device's settings.
+    pub settings: Settings,
+    /// Index of the TUN device.
+    pub tun_index: u32,
+    /// Commands.
+    pub calls: mpsc::Receiver<Call>,
+    /// For Wireshark.
+    pub keylog: Option<KeyLog>,
+}
+
+/// The slow path; `run` is its life.
+pub struct SlowPath {
+    tools: Tools,
+    state: State,
+    attachment: Option<Attachment>,
+    waiting: Waiting,
+    problem: Option<Problem>,
+    tidy_at: Instant,
+}
+
+impl SlowPath {
+    /// Takes up what is remembered.
+    pub fn new(tools: Tools, state: State) -> Self {
+        let tidy_at = tools.clock.now() + TIDY_EVERY;
+        Self { tools, state, attachment: None, waiting: Waiting::default(), problem: None, tidy_at }
+    }
+
+    /// Runs until `shutdown`, then takes leave of peers and server.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        self.resume().await;
+        loop {
+            self.drain();
+            let input = tokio::select! {
+                input = self.next() => input,
+                () = &mut shutdown => break,
+            };
+            self.handle(input).await;
+        }
+        self.detach().await;
+    }
+
+    async fn next(&mut self) -> Input {
+        let wait = self.wait();
+        let Self { tools, attachment, .. } = self;
+        tokio::select! {
+            Some(upcall) = tools.upcalls.recv() => Input::Upcall(upcall),
+            Some(call) = tools.calls.recv() => Input::Call(call),
+            input = attachment::next(attachment) => input,
+            () = tokio::time::sleep(wait) => Input::Timer,
+        }
+    }
+
+    async fn handle(&mut self, input: Input) {
+        match input {
+            Input::Call(call) => self.handle_call(call).await,
+            Input::Control(event) => self.handle_control(event).await,
+            Input::Network(network) => self.handle_network(&network),
+            Input::Timer => {}
+            Input::Upcall(upcall) => self.handle_upcall(upcall),
+        }
+        self.handle_timers().await;
+    }
+
+    /// How long until something is due by itself. Bounded, because timers of the runtime stand still in suspend.
+    fn wait(&self) -> Duration {
+        let attachment = self.attachment.as_ref().and_then(Attachment::poll_timeout);
+        let next = [attachment, self.waiting.poll_timeout(), Some(self.tidy_at)].into_iter().flatten().min();
+        next.map_or(TIDY_EVERY, |at| self.tools.clock.until(at)).min(TIDY_EVERY)
+    }
+
+    async fn handle_timers(&mut self) {
+        let now = self.tools.clock.now();
+        if let Some(mesh) = self.attachment.as_mut().and_then(|attachment| attachment.mesh.as_mut()) {
+            if mesh.node.poll_timeout().is_some_and(|at| at <= now) {
+                mesh.node.handle_timeout(now);
+            }
+            if now >= self.tidy_at {
+                mesh.node.handle_wall_clock(self.tools.clock.wall(), now);
+            }
+            mesh.surroundings.send_due(&self.tools.sockets, now);
+        }
+        if now >= self.tidy_at {
+            self.tidy_at = now + TIDY_EVERY;
+        }
+        self.answer_netchecks();
+        self.end_waits(now).await;
+    }
+}
+
+/// Random bytes for transaction ids and seeds.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system had random bytes when the identity was made");
+    bytes
+}
+
+/// How often the wall clock is read; also the longest that a wake from suspend can go unnoticed.
+const TIDY_EVERY: Duration = Duration::from_secs(5);

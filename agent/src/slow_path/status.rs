@@ -1,0 +1,223 @@
+//! Puts reports together from what the core, the control connection and the packet path know.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use warren_proto::control::NatReport;
+use warren_proto::io::Remote;
+use warren_proto::keys::NodeId;
+use warren_proto::node::{Forwarding, PeerStatus};
+use warren_proto::path::Via;
+
+use super::SlowPath;
+use super::attachment::Mesh;
+use crate::clock::{Clock, rfc3339};
+use crate::report::{
+    Attempt, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason, Rendezvous, SCHEMA,
+    ServerDistance, Session, State, Status, milliseconds,
+};
+use crate::state::Wanted;
+
+impl SlowPath {
+    /// `warren status`.
+    pub(super) fn status(&self) -> Status {
+        let mesh = self.attachment.as_ref().and_then(|attachment| attachment.mesh.as_ref());
+        let clock = &self.tools.clock;
+        let mtus = mesh.map(|mesh| inner_mtus(&mesh.node.forwarding())).unwrap_or_default();
+        let peers = mesh.map(|mesh| mesh.node.peers().map(|peer| self::peer(&peer, &mtus, clock)).collect());
+        Status {
+            schema: SCHEMA,
+            state: self.standing(),
+            device: mesh.map(device),
+            rendezvous: self.rendezvous(),
+            nat: mesh.map(nat).unwrap_or_else(|| nat_of(NatReport::default(), Vec::new())),
+            peers: peers.unwrap_or_default(),
+            dropped: self.dropped(),
+            problem: self.current_problem(),
+        }
+    }
+
+    /// `warren netcheck`, once the questions are answered.
+    pub(super) fn netcheck(&self) -> Option<Netcheck> {
+        let attachment = self.attachment.as_ref()?;
+        let mesh = attachment.mesh.as_ref()?;
+        let gatherer = mesh.surroundings.gatherer();
+        let report = gatherer.nat();
+        let control = attachment
+            .client
+            .link()
+            .map(|link| ServerDistance { addr: link.server(), rtt_ms: Some(milliseconds(link.rtt())) });
+        let rendezvous: Vec<ServerDistance> = control.into_iter().chain(mesh.surroundings.distances()).collect();
+        let answered =
+            |v4: bool| rendezvous.iter().any(|server| server.rtt_ms.is_some() && server.addr.is_ipv4() == v4);
+        Some(Netcheck {
+            schema: SCHEMA,
+            udp: answered(true) || answered(false),
+            ipv4: answered(true),
+            ipv6: answered(false),
+            mapping: report.mapping.name().to_owned(),
+            preserves_port: report.preserves_port,
+            sequential_delta: gatherer.sequential_delta(),
+            port_mapping: Vec::new(),
+            observed: gatherer.observed(),
+            rendezvous,
+        })
+    }
+
+    /// `warren path PEER`.
+    pub(super) fn path_report(&self, id: NodeId) -> Option<PathReport> {
+        let mesh = self.attachment.as_ref()?.mesh.as_ref()?;
+        let peer = mesh.node.peer(id)?;
+        let clock = &self.tools.clock;
+        let mtu = inner_mtus(&mesh.node.forwarding()).get(&id).copied();
+        Some(PathReport {
+            schema: SCHEMA,
+            peer: peer.name.clone(),
+            path: path(&peer, mtu, clock),
+            reason: Reason {
+                code: peer.explanation.code.to_owned(),
+                text: peer.explanation.text.to_owned(),
+                remedy: Some(peer.explanation.remedy.to_owned()).filter(|remedy| !remedy.is_empty()),
+            },
+            attempts: peer.attempts.iter().map(|attempt| self::attempt(attempt, clock)).collect(),
+        })
+    }
+
+    fn standing(&self) -> State {
+        match (&self.state.enrolment, &self.attachment) {
+            (None, _) => State::NeedsEnrolment,
+            (Some(_), None) => State::Stopped,
+            (Some(_), Some(attachment)) if attachment.welcome.is_some() => State::Connected,
+            (Some(_), Some(_)) => State::Connecting,
+        }
+    }
+
+    fn rendezvous(&self) -> Rendezvous {
+        let servers = self.state.enrolment.as_ref().and_then(|enrolment| enrolment.servers.first().cloned());
+        let Some(attachment) = &self.attachment else { return Rendezvous { url: servers, ..Rendezvous::default() } };
+        let link = attachment.client.link().filter(|_| attachment.welcome.is_some());
+        Rendezvous {
+            url: attachment.dashboard.clone().or(servers).or_else(|| attachment.place.names.first().cloned()),
+            connected: link.is_some(),
+            transport: link.as_ref().map(|_| "quic".to_owned()),
+            rtt_ms: link.map(|link| milliseconds(link.rtt())),
+        }
+    }
+
+    fn dropped(&self) -> BTreeMap<String, u64> {
+        let core = self.attachment.iter().flat_map(|attachment| &attachment.mesh).flat_map(|mesh| mesh.node.discards());
+        let mut dropped = BTreeMap::new();
+        for (reason, count) in core.chain(self.tools.plane.counters().discards()).filter(|(_, count)| *count > 0) {
+            *dropped.entry(reason.name().to_owned()).or_insert(0) += count;
+        }
+        dropped
+    }
+
+    fn current_problem(&self) -> Option<Problem> {
+        let ended =
+            self.state.ended.as_ref().map(|text| Problem { code: "device-revoked".to_owned(), text: text.clone() });
+        let wanted = self.state.wanted == Wanted::Up || self.attachment.is_some();
+        ended.or_else(|| self.problem.clone().filter(|_| wanted))
+    }
+}
+
+/// A peer's path; `mtu` is that of inner packets.
+pub(super) fn path(peer: &PeerStatus, mtu: Option<u32>, clock: &Clock) -> Path {
+    let Some(selection) = &peer.selection else { return Path::default() };
+    Path {
+        kind: kind(selection.via),
+        via: Some(selection.via.name().to_owned()),
+        remote: Some(address(selection.remote)),
+        rtt_ms: Some(milliseconds(selection.rtt)).filter(|rtt| *rtt > 0.0),
+        mtu,
+        since: Some(rfc3339(clock.wall_at(selection.since))),
+    }
+}
+
+/// The path that one ping took.
+pub(super) fn ping_path(rtt: Duration, remote: Remote, via: Via) -> Path {
+    Path {
+        kind: kind(via),
+        via: Some(via.name().to_owned()),
+        remote: Some(address(remote)),
+        rtt_ms: Some(milliseconds(rtt)),
+        mtu: None,
+        since: None,
+    }
+}
+
+/// The largest inner packet to each peer, in the form that most packets take.
+pub(super) fn inner_mtus(forwarding: &Forwarding) -> BTreeMap<NodeId, u32> {
+    let mtu = |peer: &warren_proto::node::PeerRoute| {
+        let [v4, _] = peer.outbound.as_ref()?;
+        peer.remote?;
+        Some((peer.node, u32::try_from(v4.inner_mtu(peer.udp_payload).0).ok()?))
+    };
+    forwarding.peers.iter().filter_map(mtu).collect()
+}
+
+fn peer(peer: &PeerStatus, mtus: &BTreeMap<NodeId, u32>, clock: &Clock) -> Peer {
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    Peer {
+        id: peer.node.to_string(),
+        name: peer.name.clone(),
+        addresses: [IpAddr::V4(peer.v4), IpAddr::V6(peer.v6)],
+        online: peer.online,
+        path: path(peer, mtus.get(&peer.node).copied(), clock),
+        session: peer.session.map(|session| Session {
+            suite: session.suite.name().to_owned(),
+            post_quantum: false,
+            established_at: rfc3339(clock.wall_at(session.established)),
+            rekeys: session.rekeys.into(),
+        }),
+        rx_bytes: count(&peer.stats.rx_bytes),
+        tx_bytes: count(&peer.stats.tx_bytes),
+        rx_packets: count(&peer.stats.rx_packets),
+        tx_packets: count(&peer.stats.tx_packets),
+        dropped: peer.stats.dropped().map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
+    }
+}
+
+fn attempt(attempt: &warren_proto::path::Attempt, clock: &Clock) -> Attempt {
+    Attempt {
+        at: rfc3339(clock.wall_at(attempt.at)),
+        technique: attempt.technique.name().to_owned(),
+        local: attempt.local,
+        remote: Some(address(attempt.remote)),
+        result: attempt.result.name().to_owned(),
+    }
+}
+
+fn device(mesh: &Mesh) -> Device {
+    let certificate = mesh.node.certificate();
+    Device {
+        id: certificate.node.to_string(),
+        name: certificate.name.clone(),
+        addresses: [IpAddr::V4(certificate.v4), IpAddr::V6(certificate.v6)],
+    }
+}
+
+fn nat(mesh: &Mesh) -> Nat {
+    let gatherer = mesh.surroundings.gatherer();
+    nat_of(gatherer.nat(), gatherer.observed())
+}
+
+fn nat_of(report: NatReport, observed: Vec<SocketAddr>) -> Nat {
+    Nat { mapping: report.mapping.name().to_owned(), preserves_port: report.preserves_port, observed }
+}
+
+fn kind(via: Via) -> PathKind {
+    match via {
+        Via::Ipv4 | Via::Ipv6 | Via::Lan => PathKind::Direct,
+        Via::UdpRelay => PathKind::Relay,
+    }
+}
+
+fn address(remote: Remote) -> SocketAddr {
+    match remote {
+        Remote::Direct(address) => address,
+        Remote::Relay(channel) => channel.relay,
+    }
+}

@@ -1,0 +1,66 @@
+//! Callers who are still to be answered, and until when.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::ipc::Reply;
+
+/// Where an answer goes.
+pub(super) type Caller = oneshot::Sender<Reply>;
+
+/// Everybody who waits. Each is bounded by the number of callers that `ipc` lets in.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// For the device to be connected.
+    pub(super) ups: Vec<(Caller, Instant)>,
+    /// For a peer's answer, by the token of the ping.
+    pub(super) pings: BTreeMap<u64, Ping>,
+    /// For the network to be measured.
+    pub(super) netchecks: Vec<Caller>,
+    /// For the server to know of our leaving.
+    pub(super) logout: Option<(Caller, Instant)>,
+    last_token: u64,
+}
+
+/// A ping under way.
+pub(super) struct Ping {
+    pub(super) caller: Caller,
+    pub(super) seq: u32,
+    pub(super) until: Instant,
+}
+
+impl Waiting {
+    /// Notes a ping; returns its token.
+    pub(super) fn add_ping(&mut self, ping: Ping) -> u64 {
+        self.last_token += 1;
+        self.pings.insert(self.last_token, ping);
+        self.last_token
+    }
+
+    /// The next deadline.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let ups = self.ups.iter().map(|(_, until)| *until);
+        let pings = self.pings.values().map(|ping| ping.until);
+        let logout = self.logout.iter().map(|(_, until)| *until);
+        ups.chain(pings).chain(logout).min()
+    }
+
+    /// Those whose wait for the connection is over.
+    pub(super) fn expired_ups(&mut self, now: Instant) -> Vec<Caller> {
+        let (over, waiting) = std::mem::take(&mut self.ups).into_iter().partition(|(_, until)| *until <= now);
+        self.ups = waiting;
+        over.into_iter().map(|(caller, _): (Caller, Instant)| caller).collect()
+    }
+
+    /// Everybody who waits for the connection.
+    pub(super) fn take_ups(&mut self) -> Vec<Caller> {
+        std::mem::take(&mut self.ups).into_iter().map(|(caller, _)| caller).collect()
+    }
+
+    /// Pings that were not answered in time.
+    pub(super) fn expired_pings(&mut self, now: Instant) -> Vec<Ping> {
+        self.pings.extract_if(.., |_, ping| ping.until <= now).map(|(_, ping)| ping).collect()
+    }
+}
