@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod binaries;
 pub mod capture;
+pub mod dashboard;
 pub mod demo;
 pub mod hex;
 pub mod host;

@@ -34,11 +34,11 @@ pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result<()> {
 /// Programs by the Debian package that brings them, and whether the demo needs them too.
 const PROGRAMS: &[(&str, &str, Purpose)] = &[
     ("conntrack", "conntrack", Purpose::Demo),
+    ("curl", "curl", Purpose::Tests),
     ("ip", "iproute2", Purpose::Demo),
     ("nft", "nftables", Purpose::Demo),
     ("ping", "iputils-ping", Purpose::Demo),
     ("tcpdump", "tcpdump", Purpose::Demo),
-    ("iperf3", "iperf3", Purpose::Tests),
     ("python3", "python3", Purpose::Tests),
     ("tshark", "tshark", Purpose::Tests),
 ];

@@ -2,4 +2,11 @@
 //! that `cargo xtask setup` installs, and run one at a time: each has the machine to itself.
 
 mod cleanup;
+mod connectivity;
+mod errors;
+mod faults;
+mod hostile;
 mod nat;
+mod oracle;
+mod rekey;
+mod revoke;
