@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use warren_agent::data_plane::{DataPlane, Fib, PeerRoute, Upcall};
+use warren_agent::data_plane::{DataPlane, Fib, Upcall};
 use warren_agent::tun::Tun;
 use warren_agent::tun::memory::{self, HostEnd};
 use warren_agent::udp::{QuicSocket, Sockets, quic_socket};
 use warren_proto::crypto::Suite;
 use warren_proto::io::{Discard, Remote};
 use warren_proto::keys::{Family, NodeId, SpiBase};
+use warren_proto::node::PeerRoute;
 use warren_proto::session::{InboundSa, OutboundSa, SaParams};
 use warren_proto::stats::PeerStats;
 
