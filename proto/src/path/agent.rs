@@ -163,11 +163,9 @@ impl Agent {
         self.log.iter()
     }
 
-    /// Does all that is due at `now`. The order matters twice: what died is given up before a path is chosen, and the
-    /// choice is made before it is looked after.
+    /// Does all that is due at `now`. The order matters: what died is given up before a path is chosen, the choice is
+    /// made before it is looked after, and whatever plans all that made begin at once.
     pub(super) fn advance(&mut self, now: Instant) {
-        self.begin_round(now);
-        self.run_plans(now);
         if self.ready {
             self.run_checks(now);
             self.run_sizes(now);
@@ -181,6 +179,8 @@ impl Agent {
         if self.ready {
             self.run_retry(now);
         }
+        self.begin_round(now);
+        self.run_plans(now);
         self.publish();
         self.check_invariants();
     }

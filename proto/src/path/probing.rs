@@ -140,7 +140,7 @@ impl Agent {
             return;
         }
         let remote = Remote::Direct(addr);
-        let number = self.round_number();
+        let (number, spare) = (self.round_number(), !self.is_selected(remote));
         let Some(pair) = self.pairs.get_mut(&remote) else { return };
         let since_probe = pair.probed_at.map(|at| now.saturating_duration_since(at));
         match pair.stage {
@@ -162,8 +162,8 @@ impl Agent {
                     self.log.open(number, technique, remote, now);
                 }
             }
-            Stage::Usable if !pair.answered_within(STALE, now) && since_probe.is_none_or(|since| since >= ENOUGH) => {
-                self.check(remote, now);
+            Stage::Usable if spare && !pair.answered_within(STALE, now) => {
+                self.send_ping(remote, 0, now);
             }
             Stage::Sizing | Stage::Suspect(_) | Stage::Usable => {}
         }

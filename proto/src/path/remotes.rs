@@ -3,14 +3,15 @@
 //! Whatever the peer offers or sends from, the table stays bounded, refuses addresses that could only hurt somebody
 //! else, and never gives up the path in use to make room.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
 use super::pair::{Origin, Pair};
 use super::score::Site;
-use crate::candidate::{Candidate, MAX_CANDIDATES, is_usable};
-use crate::control::CandidateSet;
+use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use crate::control::{CandidateSet, NatMapping, NatReport};
 use crate::io::{RelayChannel, Remote};
 
 impl Agent {
@@ -31,7 +32,7 @@ impl Agent {
 
     /// Our own candidates and what we know of our NAT.
     pub fn set_local(&mut self, set: &CandidateSet, now: Instant) {
-        let changed = set.candidates != self.local.candidates || set.nat != self.local.nat;
+        let changed = gist(set) != gist(&self.local);
         self.local = set.clone();
         self.site = Site::of(&self.local, &self.remote);
         if changed {
@@ -46,16 +47,17 @@ impl Agent {
             return;
         }
         let moved = set.epoch > self.remote.epoch && !self.remote.candidates.is_empty();
-        let changed = set.nat != self.remote.nat;
-        self.remote = CandidateSet { candidates: self.believable(&set.candidates), ..set.clone() };
+        let set = CandidateSet { candidates: self.believable(&set.candidates), ..set.clone() };
+        let changed = gist(&set) != gist(&self.remote);
+        self.remote = set;
         self.site = Site::of(&self.local, &self.remote);
         if moved {
             self.ledger.renew(now);
             self.doubt_selected(now);
         }
         self.drop_withdrawn(now);
-        let fresh = self.add_candidates(now);
-        if moved || changed || fresh {
+        self.add_candidates(now);
+        if changed {
             self.something_changed(now);
         }
         self.advance(now);
@@ -104,9 +106,8 @@ impl Agent {
         });
     }
 
-    /// Enters the peer's candidates; those that are new join a round that is on. Returns whether any is new.
-    fn add_candidates(&mut self, now: Instant) -> bool {
-        let mut fresh = false;
+    /// Enters the peer's candidates; those that are new join a round that is on.
+    fn add_candidates(&mut self, now: Instant) {
         for candidate in self.remote.candidates.clone() {
             let remote = Remote::Direct(candidate.addr);
             let origin = Origin::Candidate(candidate.kind);
@@ -115,10 +116,8 @@ impl Agent {
             } else if self.make_room(now) {
                 self.pairs.insert(remote, Pair::new(remote, origin));
                 self.join_round(remote, now);
-                fresh = true;
             }
         }
-        fresh
     }
 
     /// Evicts the least useful pair if the table is full. Returns whether there is room for another address.
@@ -149,6 +148,20 @@ impl Agent {
         self.pairs.remove(&remote);
         true
     }
+}
+
+/// What a set says about where a device is. Behind a NAT that maps every destination anew, the port that a server saw
+/// is chance, and another one is no news.
+fn gist(set: &CandidateSet) -> (BTreeSet<(SocketAddr, CandidateKind)>, NatReport) {
+    let by_chance = |kind| {
+        set.nat.mapping == NatMapping::EndpointDependent
+            && matches!(kind, CandidateKind::Reflexive | CandidateKind::Guessed)
+    };
+    let place = |candidate: &Candidate| {
+        let port = if by_chance(candidate.kind) { 0 } else { candidate.addr.port() };
+        (SocketAddr::new(candidate.addr.ip(), port), candidate.kind)
+    };
+    (set.candidates.iter().map(place).collect(), set.nat)
 }
 
 /// Pairs of one peer: a full candidate set, as many again that it was seen at, and the relay.

@@ -261,8 +261,6 @@ impl Agent {
         }
         if self.retry.alone_at.take_if(|at| *at <= now).is_some() && self.round.is_none() {
             self.round = Some(Round::new(0, now));
-            self.begin_round(now);
-            self.run_plans(now);
         }
     }
 }

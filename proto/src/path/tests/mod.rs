@@ -1,4 +1,13 @@
-//! Whole agents against each other in a small world of links and NATs, and against arbitrary input.
+//! Whole agents against each other in a small world of links and NATs, and one agent against arbitrary input.
+//!
+//! The real agents in a fake world: `world` moves their datagrams, `nat` translates and refuses them.
+
+mod choice;
+mod failure;
+mod hostile;
+mod nat;
+mod punch;
+mod world;
 
 use std::time::Instant;
 
