@@ -119,7 +119,8 @@ impl Runner {
                     }
                     backoff.next(random())
                 }
-                Ended::TurnedAway => backoff.longest(random()),
+                Ended::TurnedAway { for_long: true } => backoff.longest(random()),
+                Ended::TurnedAway { for_long: false } => backoff.next(random()),
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -140,7 +141,8 @@ impl Runner {
         // What was meant for an earlier connection means nothing on this one.
         while self.outgoing.try_recv().is_ok() {}
         let opening = self.opening.borrow_and_update().clone();
-        self.link.send_replace(Some(Link::new(connection.clone())));
+        let link = Link::new(connection.clone());
+        self.link.send_replace(Some(link.clone()));
         let end = connection::run(
             &connection,
             &opening,
@@ -151,19 +153,25 @@ impl Runner {
         )
         .await;
         self.link.send_replace(None);
-        let stayed = connection.stats().frame_rx.stream > 0;
-        if stayed {
-            backoff.reset();
-        }
+        let was_heard = connection.stats().frame_rx.stream > 0;
         connection.close(VarInt::from_u32(0), b"");
         match end {
-            End::Broke => Ended::Lost(Unreached::Broke(connection.remote_address().to_string())),
+            End::Broke => {
+                if was_heard {
+                    backoff.reset();
+                }
+                Ended::Lost(Unreached::Broke(link.server().to_string()))
+            }
             End::Dropped => Ended::Finally,
             End::Refused(refused) => {
-                let retry = is_worth_retrying(refused.code);
+                let retry = is_worth_retrying(refused.code, &opening);
                 debug!(code = ?refused.code, retry, "the server refused");
+                let is_busy = refused.code == RefusedCode::Unavailable;
                 let told = self.events.send(Event::Refused { refused, retry }).await;
-                if retry && told.is_ok() { Ended::TurnedAway } else { Ended::Finally }
+                if !retry || told.is_err() {
+                    return Ended::Finally;
+                }
+                Ended::TurnedAway { for_long: !is_busy }
             }
         }
     }
@@ -173,7 +181,7 @@ impl Runner {
 enum Ended {
     Finally,
     Lost(Unreached),
-    TurnedAway,
+    TurnedAway { for_long: bool },
 }
 
 async fn reach_server(
@@ -187,9 +195,10 @@ async fn reach_server(
 }
 
 /// Whether the same question may get another answer later. An unknown device may be one whose server was restored from
-/// an older backup, and will be again from a newer.
-fn is_worth_retrying(code: RefusedCode) -> bool {
+/// an older backup, and will be again from a newer; one that is enrolled keeps its tunnels until it is revoked.
+fn is_worth_retrying(code: RefusedCode, opening: &Opening) -> bool {
     match code {
+        RefusedCode::Proof | RefusedCode::Protocol => matches!(opening, Opening::Hello(_)),
         RefusedCode::DeviceUnknown
         | RefusedCode::RateLimited
         | RefusedCode::Replaced
@@ -200,9 +209,7 @@ fn is_worth_retrying(code: RefusedCode) -> bool {
         | RefusedCode::InviteUnknown
         | RefusedCode::InviteUsed
         | RefusedCode::NameTaken
-        | RefusedCode::PoolExhausted
-        | RefusedCode::Proof
-        | RefusedCode::Protocol => false,
+        | RefusedCode::PoolExhausted => false,
     }
 }
 

@@ -29,7 +29,9 @@ impl Link {
 
     /// The server's address.
     pub fn server(&self) -> SocketAddr {
-        self.connection.remote_address()
+        let address = self.connection.remote_address();
+        // quinn speaks of IPv4 addresses as IPv6 ones, for its socket calls itself one.
+        SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 
     pub(super) fn new(connection: Connection) -> Self {

@@ -69,4 +69,4 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Three keepalives unanswered.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Datagrams sent but none received for this long: the server or the way to it is gone, whatever QUIC still hopes for.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(6);
