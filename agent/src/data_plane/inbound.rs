@@ -46,11 +46,12 @@ impl<T: Tun> Inbound<T> {
         let Self { shared, quic, mut batch } = self;
         let mut table = Cache::new(Arc::clone(&shared.fib));
         while let Some(ready) = shared.wait_for_datagrams() {
-            let fib = Arc::clone(table.load());
             for index in (0..ready.len()).filter(|index| ready[*index]) {
                 // an error is about an earlier send or about nothing left to read; the next poll tells
                 if shared.sockets.receive(index, &mut batch).is_ok() {
-                    batch.for_each(|received| shared.accept(&fib, &quic, received));
+                    // looked at after receiving: who uses a new association has been told of it, and so is the table
+                    let fib = table.load();
+                    batch.for_each(|received| shared.accept(fib, &quic, received));
                 }
             }
         }

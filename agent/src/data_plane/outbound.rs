@@ -99,8 +99,9 @@ impl<T: Tun> Outbound<T> {
             Err(Discard::SaExpired) => return self.hand_up(packet),
             outcome => outcome?,
         };
-        self.shared.send_sealed(lane, &mut self.buffer, sealed.datagram, sealed.ecn);
+        // counted first: whoever sees it arrive also sees it counted
         peer.stats.count_sent(len, sealed.form);
+        self.shared.send_sealed(lane, &mut self.buffer, sealed.datagram, sealed.ecn);
         if lane.sa.take_wake() && self.shared.upcalls.authentic(Upcall::WakeOutbound(peer.node)).is_err() {
             lane.sa.arm_wake();
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use quinn::AsyncUdpSocket;
 use warren_agent::data_plane::Upcall;
 use warren_proto::inner;
@@ -177,7 +178,7 @@ fn a_packet_too_big_for_the_path_is_answered_in_the_peers_name() {
     assert_eq!(inner::addresses(&error_v6).unwrap().source, std::net::IpAddr::from(v6(2)));
     assert_eq!((error_v6[6], error_v6[40]), (ICMPV6, 2));
     assert_eq!(u32::from_be_bytes(error_v6[44..48].try_into().unwrap()), 1314);
-    assert_eq!(one.node.dropped()[&Discard::InnerTooBig], 2);
+    wait_until(|| one.node.dropped().get(&Discard::InnerTooBig) == Some(&2));
     assert!(two.receives_nothing());
 }
 
@@ -323,6 +324,7 @@ impl Relay {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        setsockopt(&socket, sockopt::RcvBuf, &RELAY_BUFFER).unwrap();
         let address = socket.local_addr().unwrap();
         let pair: Arc<std::sync::Mutex<Vec<(SocketAddr, u32)>>> = Arc::default();
         let ended: Arc<AtomicBool> = Arc::default();
@@ -383,5 +385,8 @@ fn wait_until(condition: impl Fn() -> bool) {
     }
     panic!("what was waited for did not come about in 5 s");
 }
+
+/// What an unprivileged process gets of it holds a few hundred packets.
+const RELAY_BUFFER: usize = 1 << 20;
 
 const STREAM_LEN: u32 = 5000;
