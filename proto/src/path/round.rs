@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::agent::Agent;
 use super::explain::{AttemptResult, Technique};
 use super::pair::{Origin, Pair, Stage};
+use super::remotes::REMEMBERED;
 use super::schedule::{self, Backoff, HEAD_START, OPENER_TTL, PROBES, PROBES_FOREIGN, Plan, ROUND};
 use super::score::is_private;
 use super::{Probe, ProbeBody};
@@ -111,11 +112,9 @@ impl Agent {
     pub(super) fn recover(&mut self, now: Instant) {
         self.retry.backoff.reset();
         self.retry.wish(now);
-        for pair in self.pairs.values_mut().filter(|pair| pair.is_direct()) {
-            if matches!(pair.stage, Stage::Unproven) && pair.answered_within(super::remotes::REMEMBERED, now) {
-                pair.probes = 0;
-                pair.plan = Some(Plan::direct(PROBES, now));
-                self.log.open(0, Technique::Recheck, pair.remote, now);
+        for remote in self.remotes() {
+            if self.pairs.get(&remote).is_some_and(|pair| pair.answered_within(REMEMBERED, now)) {
+                self.try_alone(remote, Technique::Recheck, now);
             }
         }
     }
@@ -144,21 +143,29 @@ impl Agent {
         self.retry.settle();
     }
 
-    /// Our own network changed: whatever was on is pointless.
+    /// Our own network changed: whatever was on is pointless. Addresses behind a NAT wait for the common start: to that
+    /// NAT we are a stranger now, and what comes from strangers may spoil the punch.
     pub(super) fn start_over(&mut self, now: Instant) {
         self.round = None;
         self.retry.settle();
+        self.retry.backoff.reset();
         if !self.ready {
             return;
         }
-        self.recover(now);
+        self.retry.wish(now);
         for remote in self.remotes() {
-            let Some(pair) = self.pairs.get_mut(&remote) else { continue };
-            if pair.is_direct() && pair.plan.is_none() && !needs_punching(pair) {
-                pair.probes = 0;
-                pair.plan = Some(Plan::direct(limit(pair, self.site.shared), now));
-                self.log.open(0, Technique::Direct, remote, now);
+            if self.pairs.get(&remote).is_some_and(|pair| !needs_punching(pair)) {
+                self.try_alone(remote, Technique::Direct, now);
             }
+        }
+    }
+
+    fn try_alone(&mut self, remote: Remote, technique: Technique, now: Instant) {
+        let plan = self.plan_for(remote, now);
+        let Some(pair) = self.pairs.get_mut(&remote) else { return };
+        if pair.is_direct() && matches!(pair.stage, Stage::Unproven) {
+            (pair.probes, pair.plan) = (0, plan);
+            self.log.open(0, technique, remote, now);
         }
     }
 
@@ -178,23 +185,24 @@ impl Agent {
     /// Gives `remote` its part in the round that is on, if one is.
     pub(super) fn join_round(&mut self, remote: Remote, now: Instant) {
         let Some(round) = self.round.filter(|round| round.begun) else { return };
-        let lead = schedule::lead(self.relay().and_then(Pair::measured_srtt));
+        let plan = self.plan_for(remote, now);
         let Some(pair) = self.pairs.get_mut(&remote).filter(|pair| pair.is_direct()) else { return };
         if !matches!(pair.stage, Stage::Unproven) {
             self.check(remote, now);
             return;
         }
+        let technique = if needs_punching(pair) { Technique::Punch } else { Technique::Direct };
+        (pair.probes, pair.plan) = (0, plan);
+        self.log.open(round.number, technique, remote, now);
+    }
+
+    fn plan_for(&self, remote: Remote, now: Instant) -> Option<Plan> {
+        let pair = self.pairs.get(&remote)?;
         let inside = matches!(remote, Remote::Direct(addr) if is_private(addr.ip()));
         let begin = if self.site.shared && !inside { now + HEAD_START } else { now };
         let limit = limit(pair, self.site.shared);
-        let (technique, plan) = if needs_punching(pair) {
-            (Technique::Punch, Plan::punch(limit, lead, begin))
-        } else {
-            (Technique::Direct, Plan::direct(limit, begin))
-        };
-        pair.probes = 0;
-        pair.plan = Some(plan);
-        self.log.open(round.number, technique, remote, now);
+        let lead = schedule::lead(self.relay().and_then(Pair::measured_srtt));
+        Some(if needs_punching(pair) { Plan::punch(limit, lead, begin) } else { Plan::direct(limit, begin) })
     }
 
     /// Sends the openers and probes that are due.

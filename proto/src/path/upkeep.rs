@@ -84,6 +84,9 @@ impl Agent {
                     Some(mtu::Step::Unfit) => {
                         self.log.close(remote, AttemptResult::TooNarrow, pair.seen);
                         pair.unfit();
+                        if self.is_selected(remote) && self.is_direct() {
+                            self.recover(now);
+                        }
                     }
                     None => break,
                 }
@@ -144,14 +147,11 @@ impl Agent {
                 pair.stage = Stage::Usable;
             }
         }
-        let was_direct = self.is_direct();
         self.selected = chosen.map(|remote| Selected { remote, since: now });
         self.keepalive_at = None;
         self.traffic.heard();
         if self.is_direct() {
             self.arrived();
-        } else if was_direct && self.ready {
-            self.recover(now);
         }
     }
 
@@ -174,6 +174,7 @@ impl Agent {
         self.log.lost(remote);
         self.disprove_all(false);
         self.select(now);
+        self.recover(now);
     }
 
     /// Once a minute of use: is another path better by now, is this one still as wide as it was?
