@@ -55,18 +55,7 @@ impl App {
         let enrolments = Mutex::new(SourceLimit::new(ENROLMENTS_PER_SECOND, ENROLMENTS_BURST, Instant::now()));
         let rng = Mutex::new(rng);
         let clock = Box::new(clock);
-        Ok(Self(Arc::new(Inner {
-            config,
-            store,
-            clock,
-            rng,
-            data_dir,
-            server_key,
-            signer,
-            network,
-            hub,
-            enrolments,
-        })))
+        Ok(Self(Arc::new(Inner { config, store, clock, rng, data_dir, server_key, signer, network, hub, enrolments })))
     }
 
     /// The settings in force.

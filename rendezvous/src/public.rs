@@ -14,7 +14,8 @@ pub fn host(config: &Config, stored: Option<&NetworkRow>) -> String {
 /// "host:port" of the control plane, as invites carry it.
 pub fn control_addr(config: &Config, stored: Option<&NetworkRow>) -> String {
     let before = stored.and_then(|network| network.control_addr.as_deref()).and_then(port_of);
-    let port = config.quic_listen.map(|listen| listen.port()).or(before).unwrap_or(config.quic_listen().port());
+    let said = config.quic_listen.map(|listen| listen.port()).filter(|port| *port != 0);
+    let port = said.or(before).unwrap_or(HTTPS_PORT);
     with_port(&host(config, stored), port)
 }
 
@@ -32,7 +33,7 @@ pub fn web_url(config: &Config, stored: Option<&NetworkRow>) -> String {
                 // the proxy before us listens on the usual port
                 TlsMode::Proxy => HTTPS_PORT,
                 TlsMode::Auto | TlsMode::File | TlsMode::Internal => {
-                    listen.map(|listen| listen.port()).or(before).unwrap_or(HTTPS_PORT)
+                    listen.map(|listen| listen.port()).filter(|port| *port != 0).or(before).unwrap_or(HTTPS_PORT)
                 }
             };
             let host = with_port(&host(config, stored), port);

@@ -7,8 +7,8 @@ use tokio_util::bytes::Bytes;
 use tracing::error;
 use warren_proto::certificate::verify_identity;
 use warren_proto::control::{
-    EXPORTER_LABEL, Enroll, Enrolled, Hello, Network, PROTOCOL, Refused, RefusedCode, Relay, ToAgent, ToServer, Welcome,
-    proof_input,
+    EXPORTER_LABEL, Enroll, Enrolled, Hello, Network, PROTOCOL, Refused, RefusedCode, Relay, ToAgent, ToServer,
+    Welcome, proof_input,
 };
 use warren_proto::keys::{IdentityPublic, NodeId};
 
@@ -53,9 +53,9 @@ async fn admit_new(
     check_protocol(enroll.protocol)?;
     check_proof(connection, &enroll.identity_key, &enroll.proof)?;
     let observed = canonical(connection.remote_address());
-    app.allow_enrolment(observed.ip())
-        .then_some(())
-        .ok_or_else(|| refused(RefusedCode::RateLimited, "too many attempts to enrol from this address; wait a minute"))?;
+    app.allow_enrolment(observed.ip()).then_some(()).ok_or_else(|| {
+        refused(RefusedCode::RateLimited, "too many attempts to enrol from this address; wait a minute")
+    })?;
     let enrolment = Enrolment {
         secret: enroll.secret,
         identity_key: enroll.identity_key,
@@ -86,7 +86,8 @@ async fn admit_known(
     };
     check_proof(connection, &member.identity_key, &hello.proof)?;
     // renewed while the old one has months left: when the database does not answer, the next time will do
-    if let Err(error) = actions::welcome_device(app, hello.node, member.not_after, &hello.os, &hello.agent_version).await
+    if let Err(error) =
+        actions::welcome_device(app, hello.node, member.not_after, &hello.os, &hello.agent_version).await
         && !matches!(error, Error::Store(_))
     {
         error!(%error, "cannot renew a device's certificate");
@@ -156,13 +157,7 @@ fn arrival(app: &App, connection: &Connection, welcome: &Welcome, device: NodeId
     Arrival { device, presence, relay: welcome.relays.first().map(|relay| relay.addr), revision }
 }
 
-fn welcome(
-    app: &App,
-    services: &Services,
-    connection: &Connection,
-    certificate: Vec<u8>,
-    token: [u8; 16],
-) -> Welcome {
+fn welcome(app: &App, services: &Services, connection: &Connection, certificate: Vec<u8>, token: [u8; 16]) -> Welcome {
     let observed = canonical(connection.remote_address());
     let reach = |socket: SocketAddr| services.reachable(socket, observed, connection.local_ip());
     Welcome {

@@ -49,11 +49,7 @@ struct Session {
 }
 
 /// Reads the first frame and attaches the device, or tells it why not.
-async fn introduce(
-    app: &App,
-    services: &Services,
-    connection: &Connection,
-) -> io::Result<(Session, (Reader, Writer))> {
+async fn introduce(app: &App, services: &Services, connection: &Connection) -> io::Result<(Session, (Reader, Writer))> {
     let (send, receive) = connection.accept_bi().await?;
     let mut reader = FramedRead::new(receive, codec(MAX_FIRST));
     let mut writer = FramedWrite::new(send, codec(MAX_MESSAGE));

@@ -46,7 +46,7 @@ pub struct Hub {
     state: Mutex<State>,
     relay: Arc<Mutex<Table>>,
     events: broadcast::Sender<LiveEvent>,
-    /// Wakes `run` when a deadline may have moved closer.
+    /// Wakes `run` when the next deadline is another.
     deadline: Notify,
     /// One reader of the change log at a time: each starts where the one before ended.
     refreshing: tokio::sync::Mutex<()>,
@@ -58,6 +58,8 @@ struct State {
     connections: BTreeMap<NodeId, Connection>,
     last_connection: u64,
     seen: BTreeMap<NodeId, UnixTime>,
+    /// What `run` was last told to wait for.
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Hub {
                 connections: BTreeMap::new(),
                 last_connection: 0,
                 seen: BTreeMap::new(),
+                deadline: None,
             }),
             relay: Arc::new(Mutex::new(relay)),
             events: broadcast::Sender::new(EVENTS),
@@ -126,7 +129,8 @@ impl Hub {
         let mut state = self.lock();
         for change in revisions {
             let found = active.remove(&change.subject);
-            let found = found.map_or(RosterChange::Ended(DeviceState::Revoked), |device| RosterChange::Active(member(&device)));
+            let found =
+                found.map_or(RosterChange::Ended(DeviceState::Revoked), |device| RosterChange::Active(member(&device)));
             state.coordinator.handle_roster_change(change.subject, found, change.revision, now);
         }
         // devices whose lines the change log has forgotten
@@ -228,7 +232,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn handle_measurement(&self, device: NodeId, number: u64, observed: SocketAddr, rtt: Duration, at: UnixTime) {
+    pub(super) fn handle_measurement(
+        &self,
+        device: NodeId,
+        number: u64,
+        observed: SocketAddr,
+        rtt: Duration,
+        at: UnixTime,
+    ) {
         let mut state = self.lock();
         if state.connections.get(&device).is_none_or(|connection| connection.number != number) {
             return;
@@ -248,15 +259,15 @@ impl Hub {
         loop {
             let next = self.lock().coordinator.poll_timeout();
             let woken = self.deadline.notified();
-            match next {
-                Some(at) => {
-                    let _ = tokio::time::timeout_at(at.into(), woken).await;
-                }
-                None => woken.await,
+            let Some(at) = next else {
+                woken.await;
+                continue;
+            };
+            if tokio::time::timeout_at(at.into(), woken).await.is_err() {
+                let mut state = self.lock();
+                state.coordinator.handle_timeout(Instant::now());
+                self.carry_out(state);
             }
-            let mut state = self.lock();
-            state.coordinator.handle_timeout(Instant::now());
-            self.carry_out(state);
         }
     }
 
@@ -317,8 +328,10 @@ impl Hub {
                 Output::Send { to, message } => state.post(to, Outgoing::Message(message.encode().into())),
             }
         }
-        drop(state);
-        self.deadline.notify_one();
+        let deadline = state.coordinator.poll_timeout();
+        if std::mem::replace(&mut state.deadline, deadline) != deadline {
+            self.deadline.notify_one();
+        }
     }
 
     fn tell(&self, event: LiveEvent) {

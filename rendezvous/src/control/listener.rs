@@ -30,24 +30,34 @@ pub struct Services {
 }
 
 impl Services {
-    /// How an agent reaches one of our sockets: at the address the socket is bound to, else at the public one of the
-    /// agent's family, else where its control connection came in.
+    /// How an agent reaches one of our sockets: at the socket's own address if the whole world does, else at the public
+    /// one (of the agent's family, if there are two), else where its control connection came in.
     pub(super) fn reachable(
         &self,
         socket: SocketAddr,
         observed: SocketAddr,
         local: Option<IpAddr>,
     ) -> Option<SocketAddr> {
-        if !socket.ip().is_unspecified() {
+        if is_global(socket.ip()) {
             return Some(socket);
         }
         let dual_stack = socket.is_ipv6();
         let served = |ip: &IpAddr| dual_stack || ip.is_ipv4();
         let known: Vec<IpAddr> = self.public.iter().copied().filter(served).collect();
         let same_family = known.iter().find(|ip| ip.is_ipv4() == observed.is_ipv4());
-        let local = local.map(|ip| ip.to_canonical()).filter(served);
+        let own = Some(socket.ip()).filter(|ip| !ip.is_unspecified());
+        let local = own.or(local).map(|ip| ip.to_canonical()).filter(served);
         let ip = same_family.or(known.first()).copied().or(local)?;
         Some(SocketAddr::new(ip, socket.port()))
+    }
+}
+
+fn is_global(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_unspecified() || ip.is_loopback() || ip.is_private() || ip.is_link_local()),
+        IpAddr::V6(ip) => {
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
     }
 }
 

@@ -340,7 +340,11 @@ fn id(number: u16) -> NodeId {
 /// A certificate that only says whose it is; the coordinator does not look inside.
 fn active(number: u16, epoch: u8) -> RosterChange {
     let certificate = [&number.to_be_bytes()[..], &[epoch]].concat();
-    RosterChange::Active(Member { certificate, identity_key: IdentityPublic::new([1; 32]), not_after: UnixTime::from_secs(9) })
+    RosterChange::Active(Member {
+        certificate,
+        identity_key: IdentityPublic::new([1; 32]),
+        not_after: UnixTime::from_secs(9),
+    })
 }
 
 fn online(map: &Map) -> Vec<(u16, bool)> {

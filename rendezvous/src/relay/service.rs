@@ -30,9 +30,8 @@ impl Relay {
         let addr = socket.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("relay".to_owned())
-            .spawn(move || forward(&socket, &table, &stopping))?;
+        let thread =
+            std::thread::Builder::new().name("relay".to_owned()).spawn(move || forward(&socket, &table, &stopping))?;
         Ok(Self { addr, stop, thread: Some(thread) })
     }
 

@@ -336,10 +336,7 @@ mod tests {
         table.handle(addr("192.0.2.2:6000"), &mut bind(2));
 
         table.dismiss(BERT);
-        assert_eq!(
-            table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x")),
-            Verdict::Drop(Dropped::PeerUnbound)
-        );
+        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x")), Verdict::Drop(Dropped::PeerUnbound));
         assert_eq!(table.handle(addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Drop(Dropped::UnknownToken));
         table.admit(BERT, [3; 16], addr("192.0.2.2:1").ip());
         table.handle(addr("192.0.2.2:6001"), &mut bind(3));
@@ -372,7 +369,9 @@ mod tests {
     fn whatever_is_no_frame_is_dropped_without_a_word() {
         let mut table = pair();
 
-        for bad in [&b""[..], &[0x0c], &[0x0c, 2, 0, 0, 0, 0, 0, 9], &frame(0, b""), &frame(0, &[9; 17]), &frame(0, &[1; 9])] {
+        for bad in
+            [&b""[..], &[0x0c], &[0x0c, 2, 0, 0, 0, 0, 0, 9], &frame(0, b""), &frame(0, &[9; 17]), &frame(0, &[1; 9])]
+        {
             let verdict = table.handle(addr("192.0.2.1:5000"), &mut bad.to_vec());
 
             assert_eq!(verdict, Verdict::Drop(Dropped::Malformed), "{bad:?}");

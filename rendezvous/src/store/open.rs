@@ -23,13 +23,13 @@ pub enum DatabaseUrl {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the error texts say it")]
 pub enum OpenError {
-    #[error("cannot open the database {what}: {source}")]
+    #[error("cannot use the database {what}")]
     Connect { what: String, source: sqlx::Error },
     #[error(
         "the database {what} was written by a newer version of warren-rendezvous (schema {schema}); upgrade this one"
     )]
     Newer { what: String, schema: i64 },
-    #[error("cannot bring the database {what} to this version's schema: {source}")]
+    #[error("cannot bring the database {what} to this version's schema")]
     Migrate { what: String, source: MigrateError },
 }
 

@@ -1,0 +1,90 @@
+//! The command line: what can be asked for, and one file for each that does more than one call.
+
+mod admin;
+mod db;
+mod healthcheck;
+mod key;
+mod run;
+mod setup_link;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{Config, Settings};
+
+pub use admin::AdminCommand;
+pub use db::DbCommand;
+pub use key::KeyCommand;
+pub use run::serve;
+
+/// Rendezvous server of a Warren mesh
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    /// Settings file [default: /etc/warren/rendezvous.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What to log: a level, or directives as in "info,warren_rendezvous=debug"
+    #[arg(long, global = true, value_name = "FILTER", env = "WARREN_LOG", default_value = DEFAULT_LOG)]
+    pub log: String,
+    /// Every setting is also an environment variable and a key of the settings file
+    #[command(flatten, next_help_heading = "Settings")]
+    pub settings: Settings,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until told to stop
+    Run,
+    /// Invites for devices
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Print the one-time link that makes the first administrator
+    SetupLink,
+    /// Accounts for people
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Exit 0 if the server on this host is ready
+    Healthcheck,
+    /// The database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Print the settings in force, without secrets
+    CheckConfig,
+}
+
+/// Does what the command line asks for.
+pub async fn dispatch(cli: Cli) -> Result<()> {
+    let file = Settings::from_file(cli.config.as_deref())?;
+    let config = cli.settings.over(file).resolve()?;
+    match cli.command {
+        Command::Run => run::run(config).await,
+        Command::Key(command) => key::key(config, command).await,
+        Command::SetupLink => setup_link::setup_link(config).await,
+        Command::Admin(command) => admin::admin(config, command).await,
+        Command::Healthcheck => healthcheck::healthcheck(&config).await,
+        Command::Db(command) => db::db(&config, command).await,
+        Command::CheckConfig => {
+            print!("{config}");
+            Ok(())
+        }
+    }
+}
+
+/// Opens what every command but `healthcheck` works on.
+async fn open(config: Config) -> Result<App> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).context("read random bytes from the system")?;
+    App::open(config, SystemClock, seed).await
+}
+
+/// sqlx reports every statement at debug and slow ones at warn; quinn and rustls speak of strangers' mistakes.
+const DEFAULT_LOG: &str = "info,sqlx=warn,quinn=error,quinn_proto=error,rustls=error";
