@@ -1,14 +1,15 @@
 //! Two data planes exchange packets: every kind, every path, through changes of the table.
 
 use std::future::poll_fn;
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use quinn::AsyncUdpSocket;
 use warren_agent::data_plane::Upcall;
 use warren_proto::inner;
@@ -17,7 +18,7 @@ use warren_proto::keys::Family;
 use warren_proto::session::NextHeader;
 
 use crate::common::packet::{ICMP, ICMPV6, Packet, TCP, UDP};
-use crate::common::{Host, PATIENCE, has_ipv6, node_id, pair, route, session, v4, v6};
+use crate::common::{Host, PATIENCE, has_ipv6, node_id, pair, route, seal, session, v4, v6};
 
 #[test]
 fn every_kind_of_packet_arrives_as_it_was_sent_both_ways() {
@@ -70,6 +71,28 @@ fn congestion_bits_cross_the_underlay() {
             assert_eq!(two.receive(), packet);
         }
     }
+}
+
+/// The rebuilt header of one lies over the end of the one before.
+#[test]
+fn a_run_of_datagrams_that_the_kernel_joined_is_opened_one_by_one() {
+    let (_one, two) = pair(Family::V4);
+    let (of_one, of_two) = session(1, 2, 1);
+    let back = route(&two.node, 1, None, Remote::Direct(two.node.address(Family::V4)));
+    two.node.publish(back, of_two.inbound, &[]);
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let packets: Vec<Vec<u8>> = (0..20).map(|number| Packet::v6(1, 2, UDP).filled(1000, number)).collect();
+    let datagrams: Vec<Vec<u8>> = packets.iter().map(|packet| seal(&of_one.outbound[1], packet)).collect();
+    let segment = u16::try_from(datagrams[0].len()).unwrap();
+
+    let (run, control) = (datagrams.concat(), [ControlMessage::UdpGsoSegments(&segment)]);
+    let to = SockaddrStorage::from(two.node.address(Family::V4));
+    sendmsg(sender.as_raw_fd(), &[IoSlice::new(&run)], &control, MsgFlags::empty(), Some(&to)).unwrap();
+
+    for packet in packets {
+        assert_eq!(two.receive(), packet);
+    }
+    assert!(two.node.dropped().is_empty());
 }
 
 #[test]

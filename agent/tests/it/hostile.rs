@@ -5,10 +5,10 @@ use std::net::UdpSocket;
 use warren_agent::data_plane::Upcall;
 use warren_proto::io::{Discard, Remote};
 use warren_proto::keys::Family;
-use warren_proto::session::{HEADROOM, NextHeader, OutboundSa, TAILROOM};
+use warren_proto::session::NextHeader;
 
 use crate::common::packet::{Packet, UDP};
-use crate::common::{pair, route, session};
+use crate::common::{pair, route, seal, session};
 
 #[test]
 fn each_way_to_be_wrong_is_counted_under_its_name() {
@@ -99,14 +99,6 @@ fn packets_from_the_host_that_are_no_ip_are_counted_and_nothing_else() {
 
     assert_eq!(two.receive(), packet);
     assert_eq!(one.node.dropped()[&Discard::InnerMalformed], 101);
-}
-
-fn seal(sa: &OutboundSa, packet: &[u8]) -> Vec<u8> {
-    let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
-    let range = HEADROOM..HEADROOM + packet.len();
-    buffer[range.clone()].copy_from_slice(packet);
-    let sealed = sa.seal_packet(&mut buffer, range).expect("a sealable packet");
-    buffer[sealed.datagram].to_vec()
 }
 
 /// Bytes without a pattern, the same in every run (xorshift).

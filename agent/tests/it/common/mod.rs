@@ -17,7 +17,7 @@ use warren_proto::crypto::Suite;
 use warren_proto::io::{Discard, Remote};
 use warren_proto::keys::{Family, NodeId, SpiBase};
 use warren_proto::node::PeerRoute;
-use warren_proto::session::{InboundSa, OutboundSa, SaParams};
+use warren_proto::session::{HEADROOM, InboundSa, OutboundSa, SaParams, TAILROOM};
 use warren_proto::stats::PeerStats;
 
 /// How long something may take that takes milliseconds.
@@ -122,6 +122,15 @@ pub(crate) fn route(of: &Node, to: u8, session: Option<&Session>, remote: Remote
         udp_payload: 1472,
         stats: Arc::clone(&of.stats),
     }
+}
+
+/// The ESP datagram that carries `packet`.
+pub(crate) fn seal(sa: &OutboundSa, packet: &[u8]) -> Vec<u8> {
+    let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
+    let range = HEADROOM..HEADROOM + packet.len();
+    buffer[range.clone()].copy_from_slice(packet);
+    let sealed = sa.seal_packet(&mut buffer, range).expect("a sealable packet");
+    buffer[sealed.datagram].to_vec()
 }
 
 /// A session between two hosts, as the first and as the second holds it; each `seed` has keys and SPIs of its own.
