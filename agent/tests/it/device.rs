@@ -65,6 +65,24 @@ fn what_a_crash_left_on_a_kept_device_is_cleared_at_the_next_start() {
 }
 
 #[test]
+fn a_host_whose_ipv6_is_off_gets_the_ipv4_half() {
+    in_namespace(|| async {
+        for which in ["all", "default"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1").unwrap();
+        }
+        let tun = LinuxTun::open("warren0").unwrap();
+        let config = NetConfig::new(tun.index()).unwrap();
+
+        config.apply(&settings(1, &[(2, 1400)])).await.unwrap();
+        let now = (ip("addr show dev warren0"), ip("route show dev warren0"));
+        config.undo().await.unwrap();
+
+        assert!(now.0.contains("100.64.0.1/32") && !now.0.contains("inet6"), "{}", now.0);
+        assert!(now.1.contains("100.64.0.0/10") && now.1.contains("mtu 1400"), "{}", now.1);
+    });
+}
+
+#[test]
 fn a_name_that_is_taken_is_told_from_other_troubles() {
     in_namespace(|| async {
         let held = LinuxTun::open("warren0").unwrap();
