@@ -41,6 +41,52 @@ impl CandidateKind {
     }
 }
 
+/// All addresses of one device at one epoch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CandidateSet {
+    /// Grows with each network change; a receiver drops an older one.
+    pub epoch: u64,
+    /// At most [`MAX_CANDIDATES`], each usable.
+    pub candidates: Vec<Candidate>,
+    /// What the device knows of its NAT.
+    pub nat: NatReport,
+}
+
+/// What a device knows of the NAT before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NatReport {
+    /// How mappings depend on the destination (RFC 4787 section 4.1).
+    pub mapping: NatMapping,
+    /// Whether the external port equals the local one.
+    pub preserves_port: bool,
+}
+
+/// Mapping behaviour (RFC 4787 section 4.1), as far as two vantage points tell it apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NatMapping {
+    /// Not measured yet.
+    #[default]
+    Unknown,
+    /// No NAT: the reflexive address is a local one.
+    None,
+    /// One external port for all destinations.
+    EndpointIndependent,
+    /// Another external port for each destination ("symmetric").
+    EndpointDependent,
+}
+
+impl NatMapping {
+    /// The stable word used in JSON and on pages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::None => "none",
+            Self::EndpointIndependent => "endpoint-independent",
+            Self::EndpointDependent => "endpoint-dependent",
+        }
+    }
+}
+
 /// Whether an address may be offered or probed at all; refuses what could only hurt somebody else.
 pub fn is_usable(addr: SocketAddr) -> bool {
     let address_ok = match addr.ip() {

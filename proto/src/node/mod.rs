@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
-use crate::control::{CandidateSet, ToAgent, ToServer, Welcome};
+use crate::control::{ToAgent, ToServer, Welcome};
 use crate::inner;
 use crate::io::{Discard, RelayChannel, Remote, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};

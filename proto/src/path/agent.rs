@@ -18,8 +18,8 @@ use super::round::{Retry, Round};
 use super::schedule::Pacer;
 use super::score::{Site, Tier};
 use super::{PathEvent, Probe, Selection, Settings, Via};
+use crate::candidate::CandidateSet;
 use crate::candidate::MAX_CANDIDATES;
-use crate::control::CandidateSet;
 use crate::io::Remote;
 use crate::wire::path_probe::ProbeId;
 

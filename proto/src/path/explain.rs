@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::score::Tier;
 use crate::candidate::CandidateKind;
-use crate::control::{CandidateSet, NatMapping};
+use crate::candidate::{CandidateSet, NatMapping};
 use crate::io::Remote;
 
 /// Why a pair uses the path it uses.
@@ -231,7 +231,7 @@ pub(super) const LOG_MAX: usize = 32;
 mod tests {
     use super::*;
     use crate::candidate::Candidate;
-    use crate::control::NatReport;
+    use crate::candidate::NatReport;
     use crate::path::tests::start;
 
     fn set(mapping: NatMapping, candidates: &[(&str, CandidateKind)]) -> CandidateSet {

@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::pair::{Origin, Pair};
 use super::score::Site;
 use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
-use crate::control::{CandidateSet, NatMapping, NatReport};
+use crate::candidate::{CandidateSet, NatMapping, NatReport};
 use crate::io::{RelayChannel, Remote};
 
 impl Agent {

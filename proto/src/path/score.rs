@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::candidate::CandidateKind;
-use crate::control::CandidateSet;
+use crate::candidate::CandidateSet;
 use crate::io::Remote;
 
 /// Kinds of path, best first. A better tier is taken at once, whatever its round-trip time.

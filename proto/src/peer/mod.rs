@@ -27,8 +27,9 @@ pub use route::{Forwarding, PeerRoute, PeerStatus, SessionStatus};
 pub(crate) use shared::Shared;
 pub use shared::{Event, LocalDevice, SaKeys};
 
+use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
-use crate::control::{CandidateSet, ToServer};
+use crate::control::ToServer;
 use crate::crypto::kdf;
 use crate::handshake::{Established, Initiator};
 use crate::inner::Form;
@@ -60,6 +61,8 @@ pub(crate) struct Peer {
     connect_pause: Duration,
     /// The remote of the last `PathChanged`.
     told: Option<Remote>,
+    /// When a person last asked for another try.
+    retried_at: Option<Instant>,
     stats: Arc<PeerStats>,
 }
 
@@ -94,6 +97,7 @@ impl Peer {
             timers: TimerTable::default(),
             connect_pause: CONNECT_RETRY,
             told: None,
+            retried_at: None,
             stats: Arc::new(PeerStats::default()),
         }
     }
@@ -251,6 +255,10 @@ impl Peer {
     /// False if there is no path yet to ping over.
     pub(crate) fn ping(&mut self, token: u64, shared: &mut Shared, now: Instant) -> bool {
         self.connect(shared, now);
+        if self.retried_at.is_none_or(|at| now.saturating_duration_since(at) >= RETRY_SILENCE) {
+            self.retried_at = Some(now);
+            self.path.retry_now(now);
+        }
         self.path.request_ping(token, now)
     }
 
@@ -400,6 +408,8 @@ impl Peer {
     fn handshake_remote(&self) -> Option<Remote> {
         let selected = self.path.selection().map(|selection| selection.remote);
         let relay = self.relay.map(Remote::Relay);
+        // with neither, where the peer was last heard: the rendezvous may be down when a session ends
+        let relay = relay.or_else(|| self.path.last_direct());
         let (first, second) =
             if self.handshaking.tries().is_multiple_of(2) { (selected, relay) } else { (relay, selected) };
         first.or(second)
@@ -620,6 +630,8 @@ pub(crate) fn same_binding(a: &VerifiedCertificate, b: &VerifiedCertificate) -> 
     key(a) == key(b) && a.routes == b.routes
 }
 
+/// A person's wish ends the pause after failures, but not the silence that heals a NAT (30 s on Linux).
+const RETRY_SILENCE: Duration = Duration::from_secs(40);
 /// What ESP with an implicit IV adds to a path message: header, pad, trailer, ICV.
 const ESP_OVERHEAD: usize = 26;
 /// Packets kept per peer while its session is made: 1,000 a second for the quarter of a second that a slow relay takes.

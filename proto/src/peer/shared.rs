@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, CandidateSet};
 use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
-use crate::control::{CandidateSet, Network, ToServer};
+use crate::control::{Network, ToServer};
 use crate::crypto::Suite;
 use crate::handshake::LocalIdentity;
 use crate::io::{Discard, Remote, Transmit};

@@ -6,7 +6,7 @@ mod esp_overhead;
 mod esp_pair;
 mod esp_properties;
 mod esp_vectors;
-mod handshake;
-mod noise_oracle;
 #[cfg(test)]
 mod fuzz_corpus;
+mod handshake;
+mod noise_oracle;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::start;
 use super::world::{World, channel, port_restricted};
+use crate::candidate::CandidateSet;
 use crate::candidate::{Candidate, CandidateKind};
-use crate::control::CandidateSet;
 use crate::io::{Discard, Remote};
 use crate::path::budget::BUDGET;
 use crate::path::{Agent, Probe, ProbeBody, Settings};

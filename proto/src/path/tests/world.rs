@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use super::nat::Nat;
 use super::start;
 use crate::candidate::{Candidate, CandidateKind};
-use crate::control::{CandidateSet, NatMapping, NatReport};
+use crate::candidate::{CandidateSet, NatMapping, NatReport};
 use crate::io::{RelayChannel, Remote};
 use crate::path::tests::nat::Kind;
 use crate::path::{Agent, PathEvent, Probe, ProbeBody, Settings, Via};
