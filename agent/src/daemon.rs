@@ -86,10 +86,10 @@ impl Prepared {
             calls,
             keylog: self.keylog,
         };
-        SlowPath::new(tools, self.state).run(shutdown).await;
+        let ended = SlowPath::new(tools, self.state).run(shutdown).await;
         // With the slow path gone, the socket's task ends and removes the socket's file.
         let _ = listener.await;
-        Ok(())
+        ended
     }
 }
 

@@ -12,14 +12,14 @@ use warren_proto::control::{Enrolled, Network, Refused, RefusedCode, ToAgent, We
 use warren_proto::node::{Forwarding, LocalDevice, Node};
 use zeroize::Zeroizing;
 
-use super::refusal::{problem_code, refusal, unusable};
+use super::refusal::{is_passing, problem_code, refusal, unusable, wrong_key};
 use super::surroundings::Surroundings;
 use super::{SlowPath, random, settings};
 use crate::control::{Client, Event, Opening, Parts, ServerPlace, Unreached};
 use crate::data_plane::Upcall;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
-use crate::ipc::{Call, Reply};
+use crate::ipc::Call;
 use crate::netcfg::{self, Exclude, HostNetwork};
 use crate::report::Problem;
 use crate::state::{Enrolment, Wanted};
@@ -169,7 +169,7 @@ impl SlowPath {
     pub(super) async fn handle_control(&mut self, event: Option<Event>) {
         match event {
             Some(Event::Message(message)) => self.handle_message(*message).await,
-            Some(Event::Lost(unreached)) => self.handle_lost(&unreached),
+            Some(Event::Lost(unreached)) => self.handle_lost(&unreached).await,
             Some(Event::Refused { refused, retry }) => self.handle_refused(refused, retry).await,
             None => self.detach().await,
         }
@@ -253,7 +253,7 @@ impl SlowPath {
         Ok(())
     }
 
-    fn handle_lost(&mut self, unreached: &Unreached) {
+    async fn handle_lost(&mut self, unreached: &Unreached) {
         let Some(attachment) = &mut self.attachment else { return };
         if attachment.welcome.take().is_some() {
             info!("the connection to the rendezvous is lost; tunnels go on");
@@ -267,6 +267,11 @@ impl SlowPath {
             debug!("{text}");
         }
         self.problem = Some(Problem { code: unreached.code().to_owned(), text });
+        if matches!(unreached, Unreached::WrongKey(_)) {
+            // Waiting longer makes it no other server: whoever asked is told, and an enrolment ends here.
+            self.fail_ups(&wrong_key(unreached));
+            self.end_enrolment().await;
+        }
     }
 
     async fn handle_refused(&mut self, refused: Refused, retry: bool) {
@@ -284,6 +289,8 @@ impl SlowPath {
         }
         if !retry {
             self.give_up(failure).await;
+        } else if !is_passing(refused.code) {
+            self.fail_ups(&failure);
         }
     }
 
@@ -292,8 +299,13 @@ impl SlowPath {
         self.detach().await;
         let problem = Problem { code: "refused".to_owned(), text: failure.to_string() };
         self.problem.get_or_insert(problem);
-        for caller in self.waiting.take_ups() {
-            let _ = caller.send(Reply::Failed(failure.clone()));
+        self.fail_ups(&failure);
+    }
+
+    /// Ends an attempt to enrol that nobody waits for any more; a device that is enrolled keeps trying.
+    pub(super) async fn end_enrolment(&mut self) {
+        if self.state.enrolment.is_none() && self.waiting.ups.is_empty() {
+            self.detach().await;
         }
     }
 

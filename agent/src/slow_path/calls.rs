@@ -49,9 +49,7 @@ impl SlowPath {
             for caller in expired {
                 answer(caller, Reply::Failed(failure.clone()));
             }
-            if self.state.enrolment.is_none() && self.waiting.ups.is_empty() {
-                self.detach().await;
-            }
+            self.end_enrolment().await;
         }
         for ping in self.waiting.expired_pings(now) {
             answer(ping.caller, Reply::Failed(Failure::new(Exit::Unreachable, "no answer")));
@@ -66,6 +64,13 @@ impl SlowPath {
         let callers = self.waiting.take_ups();
         for caller in callers {
             answer(caller, Reply::Status(Box::new(self.status())));
+        }
+    }
+
+    /// Tells everybody who waits for the connection that there will be none.
+    pub(super) fn fail_ups(&mut self, failure: &Failure) {
+        for caller in self.waiting.take_ups() {
+            answer(caller, Reply::Failed(failure.clone()));
         }
     }
 
@@ -137,10 +142,7 @@ impl SlowPath {
             self.save();
         }
         self.detach().await;
-        let failure = Failure::new(Exit::Failure, "the device was taken down meanwhile");
-        for caller in self.waiting.take_ups() {
-            answer(caller, Reply::Failed(failure.clone()));
-        }
+        self.fail_ups(&Failure::new(Exit::Failure, "the device was taken down meanwhile"));
     }
 
     fn logout(&mut self, caller: Caller) {
@@ -221,9 +223,6 @@ impl SlowPath {
     fn not_connected(&self) -> Failure {
         let servers = self.attachment.as_ref().map(|attachment| attachment.place.names.join(", ")).unwrap_or_default();
         match &self.problem {
-            Some(problem) if problem.code == "server-key" => Failure::new(Exit::Failure, problem.text.clone()).remedy(
-                "The invite is for another server, or somebody is in between: make a new invite and try again.",
-            ),
             Some(problem) if problem.code == "refused" => Failure::new(Exit::Refused, problem.text.clone()),
             Some(problem) => Failure::new(Exit::Unreachable, format!("no connection to {servers}: {}", problem.text))
                 .remedy("Check that the server runs and that its UDP port can be reached from here."),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 use warren_proto::keys::NodeId;
 use warren_proto::node::Event;
 use warren_proto::path::{Selection, Via};
@@ -23,7 +23,8 @@ impl SlowPath {
         match upcall {
             Upcall::Control { spi, from, payload } => mesh.node.handle_opened(spi, from, &payload, now),
             Upcall::Datagram { from, bytes } => mesh.node.handle_datagram(from, &bytes, now),
-            Upcall::DeviceLost => error!("the TUN device is gone: restart the daemon"),
+            // The slow path ends before it comes here.
+            Upcall::DeviceLost => {}
             Upcall::Packet(packet) => mesh.node.handle_packet(packet, now),
             Upcall::Stun { from, bytes } => {
                 if mesh.surroundings.handle_stun(from, &bytes, now) {

@@ -32,6 +32,7 @@ use self::waiting::Waiting;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_plane::{DataPlane, Fib, Upcall};
+use crate::exit::{Exit, Failure};
 use crate::ipc::Call;
 use crate::keylog::KeyLog;
 use crate::report::Problem;
@@ -87,19 +88,23 @@ impl SlowPath {
         Self { tools, state, attachment: None, waiting: Waiting::default(), problem: None, tidy_at }
     }
 
-    /// Runs until `shutdown`, then takes leave of peers and server.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    /// Runs until `shutdown` or until the TUN device is gone, then takes leave of peers and server.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(shutdown);
         self.resume().await;
-        loop {
+        let ended = loop {
             self.drain();
             let input = tokio::select! {
                 input = self.next() => input,
-                () = &mut shutdown => break,
+                () = &mut shutdown => break Ok(()),
             };
+            if matches!(input, Input::Upcall(Upcall::DeviceLost)) {
+                break Err(device_lost());
+            }
             self.handle(input).await;
-        }
+        };
         self.detach().await;
+        ended
     }
 
     async fn next(&mut self) -> Input {
@@ -148,6 +153,10 @@ impl SlowPath {
         self.answer_netchecks();
         self.end_waits(now).await;
     }
+}
+
+fn device_lost() -> Failure {
+    Failure::new(Exit::Failure, "the TUN device is gone: somebody removed it").remedy("Start the daemon again.")
 }
 
 /// Random bytes for transaction ids and seeds.

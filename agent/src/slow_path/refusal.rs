@@ -5,6 +5,7 @@ use warren_proto::control::{Refused, RefusedCode};
 use warren_proto::keys::UnixTime;
 
 use crate::clock::rfc3339;
+use crate::control::Unreached;
 use crate::exit::{Exit, Failure};
 
 /// Why a certificate cannot be used, at what this device takes for the time.
@@ -22,6 +23,30 @@ pub(super) fn unusable(error: CertificateError, now: UnixTime) -> Failure {
         | CertificateError::Signature => {
             failure.remedy("Update warren on both sides; if that does not help, `warren logout` and enrol again.")
         }
+    }
+}
+
+/// Somebody answers who is not the server that the invite means.
+pub(super) fn wrong_key(unreached: &Unreached) -> Failure {
+    Failure::new(Exit::Failure, unreached.to_string())
+        .remedy("The invite is for another server, or somebody is in between: make a new invite and try again.")
+}
+
+/// Whether a refusal is over in a moment, so that it is worth waiting for another answer.
+pub(super) fn is_passing(code: RefusedCode) -> bool {
+    match code {
+        RefusedCode::RateLimited | RefusedCode::Unavailable => true,
+        RefusedCode::DeviceRevoked
+        | RefusedCode::DeviceUnknown
+        | RefusedCode::InviteExpired
+        | RefusedCode::InviteUnknown
+        | RefusedCode::InviteUsed
+        | RefusedCode::NameTaken
+        | RefusedCode::PoolExhausted
+        | RefusedCode::Proof
+        | RefusedCode::Protocol
+        | RefusedCode::Replaced
+        | RefusedCode::Unspecified => false,
     }
 }
 

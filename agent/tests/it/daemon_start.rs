@@ -31,6 +31,17 @@ fn a_daemon_killed_leaves_nothing_that_hinders_the_next() {
 }
 
 #[test]
+fn a_daemon_whose_device_is_removed_ends_and_says_so() {
+    on_a_host(async |host| {
+        let daemon = host.daemon(&[]);
+
+        run("ip", &["link", "delete", "warren0"]);
+
+        daemon.ended().expect(1, "the TUN device is gone");
+    });
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     on_a_host(async |host| {
         let taken = UdpSocket::bind("0.0.0.0:0").unwrap();

@@ -81,7 +81,7 @@ fn a_server_with_another_key_than_the_invites_is_told_apart() {
         let (server, other) = (Rendezvous::start(), Rendezvous::with_another_key());
         let _daemon = host.daemon(&[]);
 
-        let outcome = host.warren(&["up", &server.invite_with_pin_of(&other), "--timeout", "2s"]);
+        let outcome = host.warren(&["up", &server.invite_with_pin_of(&other)]);
 
         outcome.expect(1, "does not have the key");
         assert!(server.first_messages().is_empty(), "nothing was said to a server that is not the one");

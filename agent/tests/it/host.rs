@@ -107,6 +107,13 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self) -> Outcome {
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        Outcome { code: self.child.wait().unwrap().code().unwrap_or(-1), stdout: String::new(), stderr }
+    }
+
     /// Asks it to end; returns its exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();

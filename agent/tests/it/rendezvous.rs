@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime};
@@ -62,7 +63,7 @@ impl Rendezvous {
     fn start_at(addr: SocketAddr, seed: [u8; 32], known: Option<(IdentityPublic, StaticPublic, String)>) -> Self {
         let key = signing_key(seed);
         let spki = key.public_key().unwrap().to_vec();
-        let socket = std::net::UdpSocket::bind(addr).unwrap();
+        let socket = bind(addr);
         let addr = socket.local_addr().unwrap();
         let mut config = EndpointConfig::default();
         config.grease_quic_bit(false);
@@ -253,6 +254,18 @@ async fn write(send: &mut SendStream, message: &ToAgent) {
     let bytes = message.encode();
     let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
     let _ = send.write_all(&[&length[..], &bytes].concat()).await;
+}
+
+/// Binds, once the tasks of a server that died there have let go of the socket.
+fn bind(addr: SocketAddr) -> std::net::UdpSocket {
+    let since = Instant::now();
+    loop {
+        match std::net::UdpSocket::bind(addr) {
+            Ok(socket) => return socket,
+            Err(error) => assert!(since.elapsed() < Duration::from_secs(5), "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn signing_key(seed: [u8; 32]) -> Arc<dyn SigningKey> {

@@ -91,6 +91,24 @@ fn a_revoked_device_comes_back_as_another_with_a_new_invite() {
 }
 
 #[test]
+fn a_server_that_forgot_the_device_is_told_to_the_owner_but_the_enrolment_is_kept() {
+    on_a_host(async |host| {
+        let server = Rendezvous::start();
+        let daemon = host.daemon(&[]);
+        assert_eq!(host.warren(&["up", &server.invite()]).code, 0);
+        daemon.kill();
+        server.set_mood(Mood::Refusing(RefusedCode::DeviceUnknown));
+        let _daemon = host.daemon(&[]);
+
+        host.warren(&["up"]).expect(9, "does not know this device");
+
+        assert_eq!(host.status()["state"], "connecting");
+        server.set_mood(Mood::Friendly);
+        assert_eq!(host.warren(&["up", &server.invite()]).code, 0);
+    });
+}
+
+#[test]
 fn a_server_that_is_busy_is_asked_again() {
     on_a_host(async |host| {
         let server = Rendezvous::start();
