@@ -5,6 +5,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -67,7 +68,8 @@ struct Guard {
 }
 
 async fn read<T: DeserializeOwned>(secret: &FormSecret, request: Request) -> Result<T, Refusal> {
-    if !is_same_origin(request.headers()) {
+    // HTTP/2 carries the host in the request line
+    if !is_same_origin(request.headers(), request.uri().authority().map(Authority::as_str)) {
         return Err(Refusal::Forged);
     }
     let body = Bytes::from_request(request, &()).await.map_err(|_| Refusal::Unreadable)?;
@@ -79,13 +81,13 @@ async fn read<T: DeserializeOwned>(secret: &FormSecret, request: Request) -> Res
 }
 
 /// Whether the browser, if it says anything about it, says that the request comes from a page of this host.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+fn is_same_origin(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
     }
     let Some(origin) = text(header::ORIGIN.as_str()) else { return true };
-    let host = text(header::HOST.as_str()).unwrap_or_default();
+    let host = text(header::HOST.as_str()).or(authority).unwrap_or_default();
     origin.split_once("://").is_some_and(|(_, of)| !host.is_empty() && of == host)
 }
 
@@ -98,7 +100,7 @@ mod tests {
     fn judged(pairs: &[(&'static str, &'static str)]) -> bool {
         let headers =
             pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-        is_same_origin(&headers)
+        is_same_origin(&headers, Some("vpn.example.net"))
     }
 
     #[test]
@@ -108,6 +110,7 @@ mod tests {
         assert!(!judged(&[("sec-fetch-site", "same-site")]));
         assert!(judged(&[("origin", "https://vpn.example.org"), ("host", "vpn.example.org")]));
         assert!(!judged(&[("origin", "https://evil.example"), ("host", "vpn.example.org")]));
+        assert!(judged(&[("origin", "https://vpn.example.net")]));
         assert!(!judged(&[("origin", "null"), ("host", "vpn.example.org")]));
         assert!(judged(&[]));
     }

@@ -1,8 +1,11 @@
 //! `/activity`: who did what, newest first.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
+use warren_proto::keys::{NodeId, UnixTime};
 
 use super::Web;
 use super::format::Moment;
@@ -18,46 +21,80 @@ struct ActivityPage {
     entries: Vec<Entry>,
 }
 
+/// One sentence: the actor, what was done, the device it was done to, and how.
 struct Entry {
     at: Moment,
     actor: String,
-    sentence: String,
+    verb: String,
+    device: Option<Device>,
+    rest: String,
 }
+
+#[derive(Clone)]
+struct Device {
+    id: String,
+    name: String,
+}
+
+type Devices = BTreeMap<NodeId, String>;
 
 /// `GET /activity`
 pub(super) async fn page(State(web): State<Web>, admin: Admin) -> Result<Html<String>, Problem> {
-    let now = web.app.now();
     let entries = web.app.store().recent_audit(SHOWN).await?;
+    let devices = devices(&web, &entries).await?;
+    let now = web.app.now();
     page::html(&ActivityPage {
         shell: Shell::of_admin(&web.app, &admin, "activity"),
-        entries: entries.into_iter().map(|entry| Entry::new(entry, now)).collect(),
+        entries: entries.iter().map(|entry| Entry::new(entry, &devices, now)).collect(),
     })
 }
 
+/// The present names of the devices that the entries speak of; one that was revoked keeps its last.
+async fn devices(web: &Web, entries: &[AuditEntry]) -> Result<Devices, Problem> {
+    let mut devices = Devices::new();
+    for id in entries.iter().filter_map(subject_device) {
+        if !devices.contains_key(&id)
+            && let Some(device) = web.app.store().device(id).await?
+        {
+            devices.insert(id, device.name.to_string());
+        }
+    }
+    Ok(devices)
+}
+
+fn subject_device(entry: &AuditEntry) -> Option<NodeId> {
+    entry.action.starts_with("device.").then(|| NodeId::parse(&entry.subject)).flatten()
+}
+
 impl Entry {
-    fn new(entry: AuditEntry, now: warren_proto::keys::UnixTime) -> Self {
-        let actor = match entry.actor.split_once(':') {
-            Some(("admin", name)) => name.to_owned(),
-            Some(("device", id)) => format!("device {id}"),
-            _ if entry.actor == "cli" => "the server's shell".to_owned(),
-            _ => entry.actor.clone(),
+    fn new(entry: &AuditEntry, devices: &Devices, now: UnixTime) -> Self {
+        let AuditEntry { subject, detail, .. } = entry;
+        let device =
+            subject_device(entry).and_then(|id| Some(Device { id: id.to_string(), name: devices.get(&id)?.clone() }));
+        let did_itself = entry.actor.starts_with("device:");
+        let (verb, rest) = match entry.action.as_str() {
+            "admin.create" => (format!("created the account {subject}"), String::new()),
+            "session.begin" => (format!("signed in from {detail}"), String::new()),
+            "session.end" => ("signed out".to_owned(), String::new()),
+            "invite.create" => (format!("made an invite for {detail}"), String::new()),
+            "device.enrol" => ("joined the network".to_owned(), String::new()),
+            "device.rekey" => ("enrolled again with a new key".to_owned(), String::new()),
+            "device.renew" => ("renewed the certificate of".to_owned(), String::new()),
+            "device.rename" => ("renamed".to_owned(), format!("({})", detail.replace(" -> ", " to "))),
+            "device.revoke" => ("revoked".to_owned(), String::new()),
+            "device.logout" => ("left the network".to_owned(), String::new()),
+            other => (format!("{other} {subject}"), detail.clone()),
         };
-        Self { at: Moment::new(entry.at, now), actor, sentence: sentence(&entry) }
+        let actor = if did_itself { String::new() } else { actor(&entry.actor) };
+        Self { at: Moment::new(entry.at, now), actor, verb, device, rest }
     }
 }
 
-fn sentence(entry: &AuditEntry) -> String {
-    let AuditEntry { subject, detail, .. } = entry;
-    match entry.action.as_str() {
-        "admin.create" => format!("created the account {subject}"),
-        "session.begin" => format!("signed in from {detail}"),
-        "session.end" => "signed out".to_owned(),
-        "invite.create" => format!("made an invite for {detail}"),
-        "device.enrol" => format!("joined the network as {detail}"),
-        "device.rename" => format!("renamed a device: {detail}"),
-        "device.revoke" => format!("revoked the device {subject}"),
-        "device.logout" => "left the network".to_owned(),
-        other => format!("{other} {subject} {detail}"),
+fn actor(actor: &str) -> String {
+    match actor {
+        "cli" => "Somebody at the server's shell".to_owned(),
+        "server" => "The server".to_owned(),
+        other => other.strip_prefix("admin:").unwrap_or(other).to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/setup#TOKEN`: the one-time link makes the first administrator, who is then signed in.
+//! `/setup#TOKEN`: the one-time link makes the first administrator, who is then signed in and adds a first device.
 //!
 //! The token travels in the link's fragment, which browsers do not send; the page's script moves it into the form, and
 //! without scripts the person pastes the link.
@@ -7,13 +7,15 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 
 use super::super::Web;
+use super::super::devices::add;
 use super::super::format::sentence;
 use super::super::page::Shell;
 use super::super::problem::Problem;
-use super::{for_visitor, retry_after, too_many, with_cookie};
+use super::{for_visitor, retry_after, too_many};
 use crate::actions;
 use crate::auth::{NewPassword, Visitor, VisitorForm, session_cookie};
 use crate::error::Error;
@@ -68,8 +70,9 @@ pub(in crate::web) async fn submit(
     match actions::consume_setup_token(&web.app, &form.token(), &form.name, hash).await {
         Ok(user) => {
             let session = actions::begin_session(&web.app, (user.id, &user.name), &visitor.client, None).await?;
-            let cookie = session_cookie(&session, visitor.client.is_secure);
-            return Ok(with_cookie(cookie, Redirect::to("/devices/new")));
+            let jar = CookieJar::new().add(session_cookie(&session, visitor.client.is_secure));
+            let (cookie, to) = add::invite(&web, user.name, &visitor.client).await?;
+            return Ok((jar.add(cookie), to).into_response());
         }
         Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => {
             page.wrong_name = Some(sentence(&error.to_string()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum_extra::extract::cookie::CookieJar;
+use axum_extra::extract::cookie::{Cookie, CookieJar};
 use serde::Deserialize;
 
 use super::super::Web;
@@ -13,7 +13,7 @@ use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::Nothing;
 use crate::actions::{self, InviteRequest};
-use crate::auth::{Admin, AdminForm, invite_cookie};
+use crate::auth::{Admin, AdminForm, Client, invite_cookie};
 use crate::domain::Actor;
 
 #[derive(Template)]
@@ -43,18 +43,29 @@ pub(in crate::web) async fn page(
     })
 }
 
-/// `POST /devices/new`: the invite itself goes into a cookie of its own page, so that reloading shows it again while
-/// the server keeps only its hash.
+/// `POST /devices/new`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
     AdminForm { admin, form: Nothing {} }: AdminForm<Nothing>,
 ) -> Result<Response, Problem> {
-    let request = InviteRequest { expires_after: Some(INVITE_LIFE), ..InviteRequest::default() };
-    let created = actions::create_invite(&web.app, &Actor::Admin(admin.name), request).await?;
-    let path = format!("/devices/new/{}", created.id);
-    let cookie = invite_cookie(created.invite.to_string(), path.clone(), KEEP_FOR, admin.client.is_secure);
+    let (cookie, to) = invite(&web, admin.name, &admin.client).await?;
 
-    Ok((CookieJar::new().add(cookie), Redirect::to(&path)).into_response())
+    Ok((CookieJar::new().add(cookie), to).into_response())
+}
+
+/// Makes an invite and leads to its page. The invite itself goes into a cookie of that page, so that reloading shows
+/// it again while the server keeps only its hash.
+pub(in crate::web) async fn invite(
+    web: &Web,
+    admin: String,
+    client: &Client,
+) -> Result<(Cookie<'static>, Redirect), Problem> {
+    let request = InviteRequest { expires_after: Some(INVITE_LIFE), ..InviteRequest::default() };
+    let created = actions::create_invite(&web.app, &Actor::Admin(admin), request).await?;
+    let path = format!("/devices/new/{}", created.id);
+    let to = Redirect::to(&path);
+
+    Ok((invite_cookie(created.invite.to_string(), path, KEEP_FOR, client.is_secure), to))
 }
 
 /// Long enough to walk to the device, short enough that a forgotten terminal scroll-back admits nobody.

@@ -12,7 +12,7 @@ use warren_proto::control::Invite;
 use warren_proto::keys::{IdentityPublic, StaticPublic, UnixTime};
 use warren_rendezvous::actions::{self, Enrolment, InviteRequest};
 use warren_rendezvous::app::App;
-use warren_rendezvous::clock::Clock;
+use warren_rendezvous::clock::{Clock, SystemClock};
 use warren_rendezvous::config::Settings;
 use warren_rendezvous::domain::{Actor, Device};
 use warren_rendezvous::router::router;
@@ -56,10 +56,19 @@ impl TestApp {
 
     /// With more lines of a settings file.
     pub(crate) async fn with_settings(lines: &str) -> Self {
+        Self::open(lines, UnixTime::from_secs(1_795_436_311)).await
+    }
+
+    /// With more lines of a settings file, beginning at this moment, for a browser that has a clock of its own.
+    pub(crate) async fn at_present(lines: &str) -> Self {
+        Self::open(lines, SystemClock.now()).await
+    }
+
+    async fn open(lines: &str, now: UnixTime) -> Self {
         let dir = TempDir::new().unwrap();
         let text = format!("data-dir = {:?}\npublic-addr = \"vpn.example.org\"\n{lines}", dir.path().join("data"));
         let config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
-        let clock = MockClock(Arc::new(Mutex::new(UnixTime::from_secs(1_795_436_311))));
+        let clock = MockClock(Arc::new(Mutex::new(now)));
         let app = App::open(config, clock.clone(), [7; 32]).await.unwrap();
         let router = router(app.clone());
         Self { app, clock, router, _dir: dir }

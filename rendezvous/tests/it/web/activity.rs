@@ -14,9 +14,13 @@ async fn every_change_is_told_with_who_made_it() {
 
     let shown = text(&browser.get("/activity").await.body);
 
-    for sentence in
-        ["ada signed in", "created the account ada", "ada renamed a device: laptop -> kitchen", "ada revoked"]
-    {
+    for sentence in [
+        "ada signed in",
+        "created the account ada",
+        "ada renamed kitchen (laptop to kitchen)",
+        "ada revoked kitchen",
+        "kitchen joined",
+    ] {
         assert!(shown.contains(sentence), "{sentence} in {shown}");
     }
 }

@@ -1,0 +1,257 @@
+// Drives the dashboard as a person would, in headless Chromium: every page in light, in dark and at 320 px, with no
+// console error, no violation of the content security policy, no accessibility violation and no sideways scrolling.
+//
+// What happens outside the browser (a device enrols, comes online, reports a path) is asked of the Rust test that
+// started this script: one JSON line out, one JSON line back.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import axe from "axe-core";
+import { chromium } from "playwright-core";
+
+const { BASE, SETUP, SHOTS, CHROMIUM } = process.env;
+const PASSWORD = "blue kettle of rain";
+const replies = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+mkdirSync(SHOTS, { recursive: true });
+
+/** Asks the test to make something happen. */
+async function stage(action, details = {}) {
+  console.log(`@stage ${JSON.stringify({ action, ...details })}`);
+  const { value } = await replies.next();
+  return JSON.parse(value);
+}
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+const faults = [];
+
+/** A page whose every complaint counts. */
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(10_000);
+  await context.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => {
+      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    // a refused form is a page with that status, which Chromium reports as a failed load; and streams we cut ourselves
+    const expected = /status of 4(04|22|29)|net::ERR_BLOCKED_BY_CLIENT/.test(message.text());
+    if (["error", "warning"].includes(message.type()) && !expected) faults.push(`${page.url()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error.message}`));
+  return page;
+}
+
+/** Looks at the page as it is, in each appearance. */
+async function inspect(page, name) {
+  for (const [look, scheme, width] of [["light", "light", 1280], ["dark", "dark", 1280], ["320", "light", 320], ["320-dark", "dark", 320]]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    await page.setViewportSize({ width, height: width === 320 ? 640 : 800 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (wide > 0) faults.push(`${name} ${look}: ${wide} px wider than the window`);
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+    for (const { id, nodes } of violations) faults.push(`${name} ${look}: ${id}: ${nodes.map((node) => node.html + node.failureSummary).join(" | ")}`);
+    await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
+  await page.setViewportSize({ width: 1280, height: 800 });
+  console.log(`inspected ${name}`);
+}
+
+const text = (page, selector) => page.locator(selector).innerText();
+
+async function setUp(page) {
+  await page.goto(`${BASE}/setup#${SETUP}`);
+  assert.equal(new URL(page.url()).hash, "", "the token stays in the address bar");
+  assert.equal(await page.locator("#link").inputValue(), SETUP);
+  assert.ok(await page.locator("#link").isHidden() && await page.locator("#link-taken").isVisible());
+  await inspect(page, "setup");
+  await page.fill("#name", "ada");
+  await page.fill("#password", "aaaaaaaaaaaaaaaa");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#password-wrong");
+  await inspect(page, "setup-refused");
+  await page.fill("#password", PASSWORD);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${BASE}/devices/new/*`);
+}
+
+async function addDevice(page) {
+  await page.goto(`${BASE}/devices/new`);
+  await inspect(page, "new");
+  await page.goto(`${BASE}/devices`);
+  await inspect(page, "devices-empty");
+  await page.getByRole("link", { name: "Add device" }).click();
+  await page.getByRole("button", { name: "Make the command" }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await inspect(page, "invited-waiting");
+  const command = await text(page, "#command");
+  await page.getByRole("button", { name: "Copy" }).click();
+  await page.waitForFunction(() => document.querySelector("[data-copy] [data-words]").textContent === "Copied");
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), command);
+  assert.match(command, /^sudo warren up warren_inv_[\w-]+$/);
+
+  const laptop = await stage("enrol", { invite: command.split(" ").at(-1), hostname: "laptop" });
+  await page.getByText("laptop is enrolled, but not connected").waitFor();
+  return laptop;
+}
+
+async function seeSecondDevice(page, laptop) {
+  await page.getByRole("button", { name: "Make another command" }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  const invite = (await text(page, "#command")).split(" ").at(-1);
+  const desktop = await stage("enrol", { invite, hostname: "desktop" });
+  await stage("online", { device: desktop.id });
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "relay", rtt_us: 41_300 });
+  await page.locator("#enrolment .relay").waitFor();
+  await inspect(page, "invited-relay");
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "direct", rtt_us: 12_400 });
+  await page.locator("#enrolment .direct").waitFor();
+  assert.match(await text(page, "#enrolment"), /desktop is online\s[\s\S]*direct\s+to laptop in 12 ms/);
+  await inspect(page, "invited-direct");
+  return desktop;
+}
+
+async function watchList(page, laptop, desktop) {
+  await page.goto(`${BASE}/devices`);
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await stage("path", { from: laptop.id, to: desktop.id, kind: "direct", rtt_us: 12_900 });
+  await page.locator(`#device-${laptop.id} .direct`).waitFor();
+  for (const name of ["nas", "office-printer-third-floor", "phone"]) {
+    const { id } = await stage("device", { hostname: name });
+    if (name === "phone") continue;
+    await stage("online", { device: id });
+    for (const peer of [laptop.id, desktop.id]) {
+      await stage("path", { from: id, to: peer, kind: name === "nas" ? "direct" : "relay", rtt_us: 800 });
+      await stage("path", { from: peer, to: id, kind: name === "nas" ? "direct" : "relay", rtt_us: 800 });
+    }
+  }
+  await page.getByText("4 of 5 online").waitFor();
+  await inspect(page, "devices");
+
+  // what has the focus keeps it when its row is replaced
+  await page.locator(`#device-${laptop.id} a.name`).focus();
+  await stage("rename", { device: laptop.id, name: "travel-laptop" });
+  await page.getByRole("link", { name: "travel-laptop" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "travel-laptop");
+  await stage("offline", { device: desktop.id });
+  await page.locator(`#device-${desktop.id}`).getByText("Offline").waitFor();
+  await page.screenshot({ path: `${SHOTS}/devices-focus.png` });
+  await stage("online", { device: desktop.id });
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "direct", rtt_us: 12_400 });
+}
+
+async function seeDevice(page, laptop, desktop) {
+  await page.getByRole("link", { name: "travel-laptop" }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await inspect(page, "device");
+  await page.fill("#new-name", "Not a name");
+  await page.getByRole("button", { name: "Rename" }).click();
+  await page.waitForSelector("#name-wrong");
+  await inspect(page, "device-rename-refused");
+  await page.fill("#new-name", "laptop");
+  await page.keyboard.press("Enter");
+  await page.getByText("Renamed.").waitFor();
+
+  await page.goto(`${BASE}/devices/${desktop.id}`);
+  const revoke = page.getByRole("link", { name: "Revoke" });
+  await revoke.click();
+  const dialog = page.getByRole("dialog", { name: "Revoke desktop?" });
+  await dialog.waitFor();
+  
+  await inspect(page, "revoke-dialog");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "hidden" });
+  assert.ok(await revoke.evaluate((link) => link === document.activeElement), "the focus is lost");
+  await page.keyboard.press("Enter");
+  await dialog.getByRole("button", { name: "Revoke desktop" }).click();
+  await page.getByText("Revoked.").waitFor();
+  assert.equal(await page.getByRole("link", { name: "desktop" }).count(), 0);
+  await page.goto(`${BASE}/devices/${desktop.id}`);
+  await inspect(page, "device-revoked");
+}
+
+async function seeTheRest(page) {
+  await page.goto(`${BASE}/activity`);
+  await inspect(page, "activity");
+  await page.goto(`${BASE}/no/such/page`);
+  await inspect(page, "not-found");
+  // a page that cannot be live says so
+  await page.route(/\/live\?/, (route) => route.abort("blockedbyclient"));
+  await page.goto(`${BASE}/devices`);
+  await page.waitForSelector("#live-mark[data-state=stale]");
+  await page.unroute(/\/live\?/);
+  await page.waitForSelector("#live-mark[data-state=live]");
+}
+
+async function signInByKeyboard(page) {
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.waitForURL(`${BASE}/sign-in`);
+  await inspect(page, "sign-in");
+  await page.goto(`${BASE}/activity`);
+  await page.locator("body").press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("ada");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${BASE}/activity`);
+}
+
+async function withoutScripts() {
+  const page = await open({ javaScriptEnabled: false });
+  await page.goto(`${BASE}/sign-in`);
+  await page.fill("#name", "ada");
+  await page.fill("#password", PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(`${BASE}/devices`);
+  assert.match(await text(page, "#live-mark"), /^As of \d{4}-/);
+  await page.getByRole("button", { name: "Add device" }).click();
+  assert.match(await text(page, "#command"), /^sudo warren up /);
+  assert.ok(await page.locator("[data-copy]").isHidden());
+  await page.goto(`${BASE}/devices`);
+  await page.getByRole("link", { name: "nas" }).click();
+  await page.fill("#new-name", "store");
+  await page.getByRole("button", { name: "Rename" }).click();
+  await page.getByText("Renamed.").waitFor();
+  await page.getByRole("link", { name: "Revoke" }).click();
+  await page.screenshot({ path: `${SHOTS}/revoke-page.png`, fullPage: true });
+  await page.getByRole("button", { name: "Revoke store" }).click();
+  await page.getByText("Revoked.").waitFor();
+}
+
+let failed = false;
+try {
+  const page = await open({ permissions: ["clipboard-read", "clipboard-write"] });
+  await setUp(page);
+  const laptop = await addDevice(page);
+  await inspect(page, "invited-arrived");
+  await stage("rename", { device: laptop.id, name: "travel-laptop" });
+  const desktop = await stage("device", { hostname: "desktop" });
+  await stage("device", { hostname: "nas" });
+  await page.goto(`${BASE}/devices`);
+  await inspect(page, "devices");
+  await seeDevice(page, laptop, desktop);
+  await seeTheRest(page);
+  await signInByKeyboard(page);
+  await withoutScripts();
+} catch (error) {
+  failed = true;
+  console.log(error.stack);
+  const [page] = browser.contexts().flatMap((context) => context.pages());
+  await page?.screenshot({ path: `${SHOTS}/failure.png`, fullPage: true });
+} finally {
+  await browser.close();
+}
+for (const fault of faults) console.log(`fault: ${fault}`);
+process.exit(failed || faults.length > 0 ? 1 : 0);
