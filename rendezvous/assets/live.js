@@ -43,11 +43,17 @@ function heard() {
   show("live", "Live");
 }
 
-/** Puts the focus back on the control that stands where the focused one stood. @param {Element} before @param {Element} after */
-function carryFocus(before, after) {
+/**
+ * Finds the control of the new element that is what the focused one was: the same link or id, else the same place.
+ * @param {Element} before @param {Element} after
+ */
+function counterpart(before, after) {
   const focusable = "a[href], button, input, summary";
-  const index = [...before.querySelectorAll(focusable)].indexOf(/** @type {Element} */ (document.activeElement));
-  return () => /** @type {HTMLElement | undefined} */ ([...after.querySelectorAll(focusable)][index])?.focus({ preventScroll: true });
+  const name = (/** @type {Element} */ control) => control.id || control.getAttribute("href");
+  const focused = /** @type {Element} */ (document.activeElement);
+  const index = [...before.querySelectorAll(focusable)].indexOf(focused);
+  const controls = /** @type {HTMLElement[]} */ ([...after.querySelectorAll(focusable)]);
+  return controls.find((control) => name(control) && name(control) === name(focused)) ?? controls[index];
 }
 
 /** @param {string} html */
@@ -57,10 +63,10 @@ function patch(html) {
   const next = template.content.firstElementChild;
   const current = next && document.getElementById(next.id);
   if (!next || !current) return;
-  const refocus = current.contains(document.activeElement) ? carryFocus(current, next) : undefined;
+  const focus = current.contains(document.activeElement) ? counterpart(current, next) : undefined;
   current.replaceWith(next);
   if (next.matches("[data-fresh]")) next.classList.add("fresh");
-  refocus?.();
+  focus?.focus({ preventScroll: true });
   tellTimes(next);
 }
 

@@ -101,6 +101,9 @@ async function addDevice(page) {
 
   const laptop = await stage("enrol", { invite: command.split(" ").at(-1), hostname: "laptop" });
   await page.getByText("laptop is enrolled, but not connected").waitFor();
+  await stage("online", { device: laptop.id });
+  await page.getByText("laptop is online").waitFor();
+  await page.getByText("It is the only device online").waitFor();
   return laptop;
 }
 
@@ -166,7 +169,7 @@ async function seeDevice(page, laptop, desktop) {
   await revoke.click();
   const dialog = page.getByRole("dialog", { name: "Revoke desktop?" });
   await dialog.waitFor();
-  
+  assert.match(await dialog.innerText(), /Traffic between it and laptop, nas and office-printer-third-floor stops/);
   await inspect(page, "revoke-dialog");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "hidden" });
@@ -235,12 +238,8 @@ try {
   const page = await open({ permissions: ["clipboard-read", "clipboard-write"] });
   await setUp(page);
   const laptop = await addDevice(page);
-  await inspect(page, "invited-arrived");
-  await stage("rename", { device: laptop.id, name: "travel-laptop" });
-  const desktop = await stage("device", { hostname: "desktop" });
-  await stage("device", { hostname: "nas" });
-  await page.goto(`${BASE}/devices`);
-  await inspect(page, "devices");
+  const desktop = await seeSecondDevice(page, laptop);
+  await watchList(page, laptop, desktop);
   await seeDevice(page, laptop, desktop);
   await seeTheRest(page);
   await signInByKeyboard(page);

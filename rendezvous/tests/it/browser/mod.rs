@@ -5,12 +5,10 @@
 
 mod stage;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::common::TestApp;
@@ -19,12 +17,10 @@ use stage::Stage;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_sets_up_adds_devices_watches_renames_and_revokes() {
     let Some(chromium) = chromium() else { return };
-    let server = TestApp::at_present("tls = \"proxy\"\nquic-listen = \"127.0.0.1:0\"").await;
+    let server = TestApp::at_present(LOOPBACK).await;
     let setup = server.setup_token().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let service = server.router.clone().into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(axum::serve(listener, service).into_future());
+    let addresses = server.serve().await;
+    let base = format!("http://{}", addresses.web);
     let mut journey = Command::new("node")
         .arg("journey.mjs")
         .current_dir(here())
@@ -35,7 +31,7 @@ async fn a_person_sets_up_adds_devices_watches_renames_and_revokes() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut stage = Stage::new(server);
+    let mut stage = Stage::new(server, addresses.control);
     let mut replies = journey.stdin.take().unwrap();
     let mut lines = BufReader::new(journey.stdout.take().unwrap()).lines();
 
@@ -77,6 +73,15 @@ fn chromium() -> Option<PathBuf> {
     println!("skipped: {missing}");
     None
 }
+
+/// Every socket on the loopback, and no TLS, of which the browser would only complain.
+const LOOPBACK: &str = "
+    tls = \"proxy\"
+    web-listen = \"127.0.0.1:0\"
+    quic-listen = \"127.0.0.1:0\"
+    stun-listen = \"127.0.0.1:0\"
+    relay-listen = \"127.0.0.1:0\"
+";
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser")

@@ -1,43 +1,78 @@
-//! What happens around the browser, on the journey's orders.
+//! What happens around the browser, on the journey's orders: devices enrol, come online, report paths, leave.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use warren_proto::control::PathReport;
 use warren_proto::keys::NodeId;
 use warren_rendezvous::actions;
 use warren_rendezvous::domain::{Actor, Device};
 
-use crate::common::TestApp;
+use crate::common::{Agent, TestApp, identity};
 
 /// The world.
 pub(super) struct Stage {
     server: TestApp,
-    /// Makes each device's keys its own.
-    devices: u8,
+    control: SocketAddr,
+    /// Each device's own key, by what `TestApp::enrol` was given.
+    keys: BTreeMap<NodeId, u8>,
+    online: BTreeMap<NodeId, Agent>,
 }
 
 impl Stage {
-    pub(super) fn new(server: TestApp) -> Self {
-        Self { server, devices: 0 }
+    pub(super) fn new(server: TestApp, control: SocketAddr) -> Self {
+        Self { server, control, keys: BTreeMap::new(), online: BTreeMap::new() }
     }
 
     /// Does what the journey asks for and answers with what it needs to know.
     pub(super) async fn play(&mut self, order: &Value) -> Value {
         let word = |name: &str| order[name].as_str().unwrap_or_default();
-        match word("action") {
-            "enrol" => {
-                self.devices += 1;
-                let invite = word("invite").parse().unwrap();
-                described(&self.server.enrol(&invite, word("hostname"), self.devices).await)
-            }
-            "device" => {
-                self.devices += 1;
-                described(&self.server.device(word("hostname"), self.devices).await)
-            }
+        let node = |name: &str| NodeId::parse(word(name)).unwrap();
+        let key = u8::try_from(self.keys.len() + 1).unwrap();
+        let device = match word("action") {
+            "device" => self.server.device(word("hostname"), key).await,
+            "enrol" => self.server.enrol(&word("invite").parse().unwrap(), word("hostname"), key).await,
+            "offline" => return self.leave(node("device")),
+            "online" => return self.arrive(node("device")).await,
+            "path" => return self.report(node("from"), node("to"), order).await,
             "rename" => {
-                let id = NodeId::parse(word("device")).unwrap();
-                described(&actions::rename_device(&self.server.app, &Actor::Cli, id, word("name")).await.unwrap())
+                let id = node("device");
+                actions::rename_device(&self.server.app, &Actor::Cli, id, word("name")).await.unwrap()
             }
             other => panic!("the journey asks for {other}"),
-        }
+        };
+        self.keys.entry(device.id).or_insert(key);
+        described(&device)
+    }
+
+    async fn arrive(&mut self, device: NodeId) -> Value {
+        let agent = Agent::connect(self.control, device, &identity(self.keys[&device])).await;
+        self.online.insert(device, agent);
+        Value::Null
+    }
+
+    fn leave(&mut self, device: NodeId) -> Value {
+        self.online.remove(&device).unwrap().leave();
+        Value::Null
+    }
+
+    async fn report(&mut self, from: NodeId, to: NodeId, order: &Value) -> Value {
+        let is_direct = order["kind"] == "direct";
+        let report = PathReport {
+            peer: to,
+            kind: if is_direct { "direct" } else { "relay" }.to_owned(),
+            via: if is_direct { "ipv4" } else { "udp-relay" }.to_owned(),
+            remote: Some(if is_direct { "198.51.100.7:41641" } else { "203.0.113.1:3480" }.parse().unwrap()),
+            rtt_us: order["rtt_us"].as_u64().unwrap(),
+            mtu: 1466,
+            since_unix_ms: u64::try_from(self.server.app.now().since_epoch().as_millis()).unwrap() - 95_000,
+            rx_bytes: 1_234_567,
+            tx_bytes: 89_012,
+            reason_code: if is_direct { "direct" } else { "symmetric-vs-port-restricted" }.to_owned(),
+        };
+        self.online.get_mut(&from).unwrap().report(report).await;
+        Value::Null
     }
 }
 

@@ -1,15 +1,18 @@
 //! A rendezvous of the test's own: a fresh data directory, a clock that stands still until told.
 
+mod agent;
 mod html;
 mod visitor;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use tempfile::TempDir;
+use warren_proto::certificate::IdentitySecret;
 use warren_proto::control::Invite;
-use warren_proto::keys::{IdentityPublic, StaticPublic, UnixTime};
+use warren_proto::keys::{StaticPublic, UnixTime};
 use warren_rendezvous::actions::{self, Enrolment, InviteRequest};
 use warren_rendezvous::app::App;
 use warren_rendezvous::clock::{Clock, SystemClock};
@@ -17,6 +20,7 @@ use warren_rendezvous::config::Settings;
 use warren_rendezvous::domain::{Actor, Device};
 use warren_rendezvous::router::router;
 
+pub(crate) use agent::Agent;
 pub(crate) use html::{attribute, lint, text};
 pub(crate) use visitor::{Page, Visitor};
 
@@ -29,6 +33,17 @@ pub(crate) struct TestApp {
     pub(crate) clock: MockClock,
     pub(crate) router: Router,
     _dir: TempDir,
+}
+
+/// Where a serving rendezvous is.
+pub(crate) struct Addresses {
+    pub(crate) web: SocketAddr,
+    pub(crate) control: SocketAddr,
+}
+
+/// The identity of the device that `TestApp::enrol` makes with this key.
+pub(crate) fn identity(key: u8) -> IdentitySecret {
+    IdentitySecret::new(&[key; 32])
 }
 
 /// A clock that a test moves.
@@ -74,6 +89,22 @@ impl TestApp {
         Self { app, clock, router, _dir: dir }
     }
 
+    /// Opens every socket, as `run` does, for as long as the test runs.
+    pub(crate) async fn serve(&self) -> Addresses {
+        let (announce, ready) = tokio::sync::oneshot::channel();
+        let app = self.app.clone();
+        tokio::spawn(async move {
+            let announce = |line: &str| announce.send(line.to_owned()).unwrap();
+            warren_rendezvous::commands::serve(&app, std::future::pending(), announce).await.unwrap();
+        });
+        let line = ready.await.unwrap();
+        let address = |name: &str| {
+            let (_, rest) = line.split_once(&format!(" {name}=")).unwrap();
+            rest.split(' ').next().unwrap().parse().unwrap()
+        };
+        Addresses { web: address("web"), control: address("quic") }
+    }
+
     /// A browser that has not been here before.
     pub(crate) fn visitor(&self) -> Visitor {
         Visitor::new(self.router.clone())
@@ -106,7 +137,7 @@ impl TestApp {
     pub(crate) async fn enrol(&self, invite: &Invite, hostname: &str, key: u8) -> Device {
         let enrolment = Enrolment {
             secret: invite.secret.to_vec(),
-            identity_key: IdentityPublic::new([key; 32]),
+            identity_key: identity(key).public(),
             static_key: StaticPublic::new([key; 32]),
             hostname: hostname.to_owned(),
             os: "Debian GNU/Linux 13".to_owned(),
