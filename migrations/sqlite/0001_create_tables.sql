@@ -37,7 +37,7 @@ CREATE TABLE session (
     address      TEXT    NOT NULL DEFAULT '',
     user_agent   TEXT    NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of_user ON session (user_id);
 
 CREATE TABLE setup_token (
     hash       BLOB    PRIMARY KEY NOT NULL CHECK (length(hash) = 32),

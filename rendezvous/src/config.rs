@@ -120,7 +120,7 @@ pub struct Config {
 impl Settings {
     /// Reads a settings file; one that is not there is empty unless it was asked for by name.
     pub fn from_file(path: Option<&Path>) -> Result<Self> {
-        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let file = path.unwrap_or_else(|| Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(file) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("read settings from {}", file.display())),
             Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),

@@ -64,7 +64,7 @@ fn own_address(config: &Config) -> IpAddr {
         socket.connect(ANYWHERE)?;
         socket.local_addr()
     });
-    routed.map_or(Ipv4Addr::LOCALHOST.into(), |addr| addr.ip())
+    routed.map_or_else(|_| Ipv4Addr::LOCALHOST.into(), |addr| addr.ip())
 }
 
 const HTTPS_PORT: u16 = 443;

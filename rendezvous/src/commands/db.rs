@@ -38,7 +38,7 @@ async fn status(config: &Config) -> Result<()> {
     let status = store.migration_status().await.with_context(|| format!("read the schema of {url}"))?;
     let revision = store.revision().await;
     store.close().await;
-    let applied = status.applied.map_or("none".to_owned(), |version| version.to_string());
+    let applied = status.applied.map_or_else(|| "none".to_owned(), |version| version.to_string());
     println!("database {url}\nschema {applied}\nwanted {}", status.known);
     if let Ok(revision) = revision {
         println!("revision {revision}");

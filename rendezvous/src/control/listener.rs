@@ -47,7 +47,7 @@ impl Services {
         let same_family = known.iter().find(|ip| ip.is_ipv4() == observed.is_ipv4());
         let own = Some(socket.ip()).filter(|ip| !ip.is_unspecified());
         let local = own.or(local).map(|ip| ip.to_canonical()).filter(served);
-        let ip = same_family.or(known.first()).copied().or(local)?;
+        let ip = same_family.or_else(|| known.first()).copied().or(local)?;
         Some(SocketAddr::new(ip, socket.port()))
     }
 }

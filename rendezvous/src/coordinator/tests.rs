@@ -24,7 +24,7 @@ fn a_device_that_arrives_is_told_of_the_whole_mesh_and_the_others_of_it() {
 #[test]
 fn a_departure_is_told_soon_but_not_before_others_can_join_it() {
     let mut world = World::with_members(3);
-    world.arrive(1).arrive(2).arrive(3).settle();
+    world.arrive(1).arrive(2).arrive(3).settle().outputs.clear();
 
     world.coordinator.handle_departure(id(1), world.now);
     world.coordinator.handle_departure(id(2), world.now);
@@ -296,9 +296,9 @@ impl World {
     }
 
     fn sent<T>(&self, number: u16, pick: impl Fn(&ToAgent) -> Option<T>) -> Vec<T> {
-        let pick = |output: &Output| match output {
-            Output::Send { to, message } if *to == id(number) => pick(message),
-            _ => None,
+        let pick = |output: &Output| {
+            let Output::Send { to, message } = output else { return None };
+            if *to == id(number) { pick(message) } else { None }
         };
         self.outputs.iter().filter_map(pick).collect()
     }
@@ -316,16 +316,17 @@ impl World {
     }
 
     fn candidates_to(&self, number: u16) -> Vec<CandidateSet> {
-        self.sent(number, |message| match message {
-            ToAgent::PeerCandidates { set, .. } => Some(set.clone()),
-            _ => None,
-        })
+        self.sent(
+            number,
+            |message| {
+                if let ToAgent::PeerCandidates { set, .. } = message { Some(set.clone()) } else { None }
+            },
+        )
     }
 
     fn broadcasts(&self) -> Vec<Map> {
-        let pick = |output: &Output| match output {
-            Output::Broadcast(ToAgent::Map(map)) => Some(map.clone()),
-            _ => None,
+        let pick = |output: &Output| {
+            if let Output::Broadcast(ToAgent::Map(map)) = output { Some(map.clone()) } else { None }
         };
         self.outputs.iter().filter_map(pick).collect()
     }

@@ -16,7 +16,7 @@ mod session;
 mod setup_token;
 mod value;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
 
 pub use admin_user::AdminUser;
 pub use audit::AuditEntry;
@@ -71,6 +71,11 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         on_reader!(self, db => sqlx::query(registry::PING).execute(db).await.map(drop))
+    }
+
+    /// Whether this engine understands a statement and knows every table and column it names.
+    pub async fn check(&self, sql: &'static str) -> Result<()> {
+        on_reader!(self, db => db.prepare(sql.into_sql_str()).await.map(drop))
     }
 
     /// Closes every connection; SQLite folds its write-ahead log into the file.

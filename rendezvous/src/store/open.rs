@@ -121,10 +121,10 @@ impl Store {
         };
         done.map_err(|error| {
             let what = url.to_string();
-            match error {
-                MigrateError::VersionMissing(schema) => OpenError::Newer { what, schema },
-                source => OpenError::Migrate { what, source },
+            if let MigrateError::VersionMissing(schema) = error {
+                return OpenError::Newer { what, schema };
             }
+            OpenError::Migrate { what, source: error }
         })
     }
 

@@ -1,7 +1,11 @@
-//! The rendezvous from outside: through its router, and in a browser.
+//! The rendezvous from outside: through its router, in a browser, over its sockets, as a program.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod browser;
 mod common;
+mod control;
+mod program;
+mod store;
+mod udp;
 mod web;

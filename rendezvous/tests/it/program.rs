@@ -1,0 +1,214 @@
+//! The program as a script or a container meets it: settings, output, exit codes, signals, kill -9.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use warren_proto::control::Invite;
+
+use crate::control::agent::Agent;
+
+/// The program, in a world without settings of anybody's.
+fn program(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_warren-rendezvous"));
+    command.env_clear().env("WARREN_DATA_DIR", dir).args(arguments);
+    command
+}
+
+fn output(dir: &Path, arguments: &[&str]) -> Output {
+    program(dir, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A server on ports of its own, killed when the test is done with it.
+struct Server {
+    child: Child,
+    ready: String,
+}
+
+impl Server {
+    fn start(dir: &Path) -> Self {
+        let mut child = program(
+            dir,
+            &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", "127.0.0.1:0"],
+        )
+        .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let ready = lines.find(|line| line.starts_with("ready")).expect("the server gets ready");
+        // keeps the pipe open and empty
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, ready }
+    }
+
+    fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::yield_now();
+        }
+        panic!("the server does not end");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rendezvous.toml");
+    std::fs::write(&file, "public-addr = \"file.example\"\nrelay-listen = \"0.0.0.0:1\"\nstun_listen = \"0.0.0.0:1\"")
+        .unwrap();
+    let shown = |arguments: &[&str]| {
+        let mut command = program(dir.path(), &["check-config", "--config", file.to_str().unwrap()]);
+        let output = command
+            .env("WARREN_PUBLIC_ADDR", "env.example")
+            .env("WARREN_RELAY_LISTEN", "0.0.0.0:2")
+            .args(arguments)
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+
+    let config = shown(&["--public-addr", "flag.example"]);
+
+    assert!(config.contains("public-addr = \"flag.example\""), "{config}");
+    assert!(config.contains("relay-listen = \"0.0.0.0:2\""), "{config}");
+    assert!(config.contains("stun-listen = \"0.0.0.0:1\""), "{config}");
+    assert!(config.contains("web-listen = \"0.0.0.0:443\""), "{config}");
+}
+
+#[test]
+fn mistakes_end_with_a_reason_and_a_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let unknown = dir.path().join("unknown.toml");
+    std::fs::write(&unknown, "data-dri = \"/x\"").unwrap();
+    let damaged = dir.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("warren.db"), [0x5a; 8192]).unwrap();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+
+    for (arguments, code, reason) in [
+        (vec!["run", "--frobnicate"], 2, "--frobnicate"),
+        (vec!["run", "--web-listen", "443"], 2, "--web-listen"),
+        (vec!["key", "create", "--expires", "soon"], 2, "--expires"),
+        (vec!["run", "--tls", "auto"], 1, "--tls auto"),
+        (vec!["run", "--config", "/nonexistent"], 1, "/nonexistent"),
+        (vec!["run", "--config", unknown.to_str().unwrap()], 1, "data-dri"),
+        (vec!["run", "--data-dir", "/dev/null/x"], 1, "/dev/null/x"),
+        (vec!["run", "--data-dir", damaged.to_str().unwrap()], 1, "not a database"),
+        (vec!["run", "--quic-listen", &taken], 1, "in use"),
+        (vec!["db", "status", "--database-url", "sqlite:///nonexistent/x.db"], 1, "no database"),
+        (vec!["healthcheck", "--web-listen", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (vec!["db", "copy"], 2, "copy"),
+        (vec!["backup", "create", "x"], 2, "backup"),
+    ] {
+        let output = output(&dir.path().join("data"), &arguments);
+        let stderr = text(&output.stderr);
+
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_invite_is_printed_alone_before_the_first_start_and_beside_a_running_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+
+    let before = output(&data, &["key", "create", "--public-addr", "vpn.example.org"]);
+    let server = Server::start(&data);
+    let beside = output(&data, &["key", "create", "--reusable", "--expires", "1h", "--tag", "lab"]);
+
+    let before: Invite = text(&before.stdout).strip_suffix('\n').unwrap().parse().unwrap();
+    let beside: Invite = text(&beside.stdout).strip_suffix('\n').unwrap().parse().unwrap();
+    assert_eq!(before.servers, ["vpn.example.org:443"]);
+    assert!(server.ready.contains(&format!("quic={}", beside.servers[0])), "{} {beside:?}", server.ready);
+    assert_eq!(before.pin, beside.pin);
+}
+
+#[test]
+fn a_setup_link_is_printed_until_there_is_an_administrator() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "blue kettle of rain\n").unwrap();
+
+    let link = output(dir.path(), &["setup-link", "--public-addr", "vpn.example.org"]);
+    let made = output(dir.path(), &["admin", "create", "ada", "--password-file", password.to_str().unwrap()]);
+    let again = output(dir.path(), &["setup-link"]);
+    let twice = output(dir.path(), &["admin", "create", "ada", "--password-file", password.to_str().unwrap()]);
+
+    assert!(text(&link.stdout).starts_with("https://vpn.example.org/setup#"), "{link:?}");
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("admin create"));
+    assert!(text(&twice.stderr).contains("an account of that name"));
+}
+
+#[test]
+fn a_running_server_is_healthy_and_ends_cleanly_on_either_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = Server::start(dir.path());
+        let web = server.ready.split_once("web=").unwrap().1.split(' ').next().unwrap().to_owned();
+
+        let healthy = output(dir.path(), &["healthcheck", "--web-listen", &web]);
+        server.signal(signal);
+        let code = server.wait();
+        let gone = output(dir.path(), &["healthcheck", "--web-listen", &web]);
+
+        assert_eq!(healthy.status.code(), Some(0), "{healthy:?}");
+        assert_eq!(code, Some(0), "{signal}");
+        assert_eq!(gone.status.code(), Some(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kill_minus_nine() {
+    let dir = tempfile::tempdir().unwrap();
+    let invite = |dir: &Path| -> Invite { text(&output(dir, &["key", "create"]).stdout).trim().parse().unwrap() };
+    let mut server = Server::start(dir.path());
+    let mut enrolled = Vec::new();
+    for key in 1..=3 {
+        let joined = Agent::enrol(&invite(dir.path()), key, "node").await.unwrap();
+        enrolled.push(joined.welcome);
+    }
+
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let server = Server::start(dir.path());
+
+    for (key, before) in (1..=3).zip(&enrolled) {
+        let network = &before.network;
+        let now = warren_proto::keys::UnixTime::new(std::time::UNIX_EPOCH.elapsed().unwrap());
+        let own = warren_proto::certificate::VerifiedCertificate::verify(
+            &before.certificate,
+            &network.id,
+            &network.signing_key,
+            now,
+        )
+        .unwrap();
+        let again = Agent::hello(&invite(dir.path()), key, own.node, 0).await.unwrap();
+        assert_eq!(again.welcome.certificate, before.certificate);
+    }
+    drop(server);
+}
