@@ -85,7 +85,12 @@ impl Entry {
             "device.logout" => ("left the network".to_owned(), String::new()),
             other => (format!("{other} {subject}"), detail.clone()),
         };
-        let actor = if did_itself { String::new() } else { actor(&entry.actor) };
+        let actor = match entry.action.as_str() {
+            // nobody is signed in yet: who holds the link acts
+            "admin.create" if entry.actor == "server" => "The setup link".to_owned(),
+            _ if did_itself => String::new(),
+            _ => actor(&entry.actor),
+        };
         Self { at: Moment::new(entry.at, now), actor, verb, device, rest }
     }
 }

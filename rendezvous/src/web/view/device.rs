@@ -153,11 +153,12 @@ impl Device {
         }
     }
 
-    /// "a", "a and b", "a, b and 3 others": whom a revocation cuts off.
+    /// "a", "a and b", "a, b and 3 others": whom a revocation cuts off at this moment; empty for nobody.
     pub(in crate::web) fn peer_names(&self) -> String {
-        let names: Vec<&str> = self.row.paths.iter().map(|path| path.peer_name.as_str()).collect();
+        let connected = self.row.paths.iter().filter(|path| path.kind != PathKind::None);
+        let names: Vec<&str> = connected.map(|path| path.peer_name.as_str()).collect();
         match names.as_slice() {
-            [] => "its peers".to_owned(),
+            [] => String::new(),
             [one] => (*one).to_owned(),
             [one, two] => format!("{one} and {two}"),
             [one, two, three] => format!("{one}, {two} and {three}"),
@@ -185,6 +186,7 @@ mod tests {
             received: Bytes(0),
             sent: Bytes(0),
             explanation: "",
+            remedy: None,
         };
         DeviceRow {
             id: "00".to_owned(),

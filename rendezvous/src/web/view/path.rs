@@ -22,6 +22,7 @@ pub(in crate::web) struct PathView {
     pub(in crate::web) received: Bytes,
     pub(in crate::web) sent: Bytes,
     pub(in crate::web) explanation: &'static str,
+    pub(in crate::web) remedy: Option<&'static str>,
 }
 
 impl PathView {
@@ -41,6 +42,7 @@ impl PathView {
             received: Bytes(report.rx_bytes),
             sent: Bytes(report.tx_bytes),
             explanation: explanation(&report.reason_code),
+            remedy: remedy(&report.reason_code),
         })
     }
 
@@ -58,6 +60,7 @@ impl PathView {
             received: Bytes(0),
             sent: Bytes(0),
             explanation: "connects with the first packet",
+            remedy: None,
         })
     }
 }
@@ -137,6 +140,20 @@ pub(in crate::web) fn explanation(code: &str) -> &'static str {
         "no-answer" => "the direct path was tried and nothing answered",
         _ => "",
     }
+}
+
+/// What somebody can do to get a direct path, for the reasons that somebody can do something about.
+pub(in crate::web) fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "both-symmetric" | "symmetric-vs-port-restricted" => {
+            "To get a direct path, enable port mapping on either router, forward the agent's UDP port, or use IPv6."
+        }
+        "udp-blocked" => "To get a direct path, allow outgoing UDP there; warren netcheck shows whether it works.",
+        "no-answer" => {
+            "To get a direct path, let the firewalls of both devices and networks pass the agent's UDP port."
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
