@@ -82,6 +82,7 @@ CREATE TABLE device (
 );
 CREATE UNIQUE INDEX device_name ON device (name) WHERE state = 'active';
 CREATE UNIQUE INDEX device_identity ON device (identity_key) WHERE state = 'active';
+CREATE UNIQUE INDEX device_static ON device (static_key) WHERE state = 'active';
 
 CREATE TABLE address (
     address      TEXT    PRIMARY KEY,

@@ -31,6 +31,9 @@ pub enum Error {
     /// The one-time invite has been used.
     #[error("this invite was for one device and has been used; ask for a new one")]
     InviteUsed,
+    /// The device asks with a key that another one holds.
+    #[error("another device of the network holds this key; is this a copy of its state directory?")]
+    KeyTaken,
     /// Not a device name.
     #[error("a device name has 1 to 63 letters a-z, digits and inner hyphens")]
     NameInvalid,

@@ -37,6 +37,11 @@ pub async fn enrol_device(app: &App, enrolment: &Enrolment) -> Result<Device, Er
     let id = NodeId::new(app.new_id().into_bytes());
     let invite = tx.invite_by_hash(&secret_hash(&enrolment.secret)).await?.ok_or(Error::InviteUnknown)?;
     let known = tx.device_by_identity(&enrolment.identity_key).await?;
+    // peers find a device by its static key, which is no secret: nobody else may be certified for it
+    let holder = tx.static_key_holder(&enrolment.static_key).await?;
+    if holder.is_some() && holder != known.as_ref().map(|device| device.id) {
+        return Err(Error::KeyTaken);
+    }
     let device = match known {
         Some(device) if device.invite_id == Some(invite.id) => again(app, &mut tx, device, enrolment).await?,
         Some(device) => {

@@ -15,6 +15,7 @@ mod setup_token;
 mod show_device;
 mod sign_in;
 mod sign_out;
+mod tidy;
 mod welcome_device;
 
 use sha2::{Digest, Sha256};
@@ -37,6 +38,7 @@ pub use setup_token::{consume_setup_token, create_setup_token};
 pub use show_device::show_device;
 pub(crate) use sign_in::{SignInError, begin_session, sign_in};
 pub(crate) use sign_out::sign_out;
+pub use tidy::tidy;
 pub use welcome_device::welcome_device;
 
 /// Appends an audit line to the transaction.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::open;
-use crate::actions::create_setup_token;
+use crate::actions::{self, create_setup_token};
 use crate::app::App;
 use crate::config::Config;
 use crate::control::{Listener, Services};
@@ -48,12 +48,14 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     let (quic_addr, web_addr) = (listener.addr()?, web.addr());
     app.hub().load(app.store()).await.context("read the devices")?;
     let (host, dashboard) = remember_public(app, quic_addr, web_addr).await?;
+    let public = Arc::new(Mutex::new(Vec::new()));
     let services = Services {
         relay: Some(relay.addr()),
         stun: stun_addrs.to_vec(),
-        public: resolve(config, &host).await,
+        public: Arc::clone(&public),
         dashboard: dashboard.clone(),
     };
+    resolve(config, &host, &public).await;
     greet(app).await?;
     let [stun_first, stun_second] = stun_addrs;
     announce(&format!(
@@ -65,6 +67,8 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = web.run() => {}
         () = stun.run() => {}
         () = app.hub().run(app.store()) => {}
+        () = follow_name(config, &host, &public) => {}
+        () = keep_tidy(app) => {}
         () = stop => {}
     }
     info!("stopping");
@@ -90,18 +94,36 @@ async fn remember_public(app: &App, quic: SocketAddr, web: SocketAddr) -> Result
     Ok((host, url))
 }
 
-/// The addresses behind the public name. A name that does not resolve here may still do so for agents: they are then
-/// told the address their own connection came to.
-async fn resolve(config: &Config, host: &str) -> Vec<IpAddr> {
+/// Looks up the addresses behind the public name, if somebody said one. A name that does not resolve here may still do
+/// so for agents: they are then told the address their own connection came to.
+async fn resolve(config: &Config, host: &str, public: &Mutex<Vec<IpAddr>>) {
     if config.public_addr.is_none() {
-        return Vec::new();
+        return;
     }
-    match tokio::net::lookup_host((host, 0)).await {
-        Ok(addrs) => addrs.map(|addr| addr.ip()).collect(),
-        Err(error) => {
-            warn!(%error, host, "cannot resolve the public name {host}; relay and STUN addresses are guessed");
-            Vec::new()
+    match timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((host, 0))).await {
+        Ok(Ok(addrs)) => {
+            *public.lock().expect("nothing panics while it holds the addresses") =
+                addrs.map(|addr| addr.ip()).collect();
         }
+        Ok(Err(error)) => warn!(%error, host, "cannot resolve the public name {host}"),
+        Err(_) => warn!(host, "the public name {host} does not resolve in time"),
+    }
+}
+
+/// The server of a home has another address every now and then.
+async fn follow_name(config: &Config, host: &str, public: &Mutex<Vec<IpAddr>>) {
+    loop {
+        tokio::time::sleep(LOOK_UP_EVERY).await;
+        resolve(config, host, public).await;
+    }
+}
+
+async fn keep_tidy(app: &App) {
+    loop {
+        if let Err(error) = actions::tidy(app).await {
+            warn!(%error, "cannot tidy the database; it will be tried again");
+        }
+        tokio::time::sleep(TIDY_EVERY).await;
     }
 }
 
@@ -115,5 +137,10 @@ async fn greet(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// A name server that does not answer must not keep the server from starting.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
+/// A usual time to live of a dynamic name.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(300);
+const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// To tell every agent goodbye.
 const PARTING: Duration = Duration::from_secs(2);

@@ -138,6 +138,7 @@ fn explain(error: &Error) -> Refused {
         Error::InviteExpired => RefusedCode::InviteExpired,
         Error::InviteUnknown => RefusedCode::InviteUnknown,
         Error::InviteUsed => RefusedCode::InviteUsed,
+        Error::KeyTaken => RefusedCode::Proof,
         Error::NameInvalid | Error::NameTaken => RefusedCode::NameTaken,
         Error::AdminNameInvalid
         | Error::AdminNameTaken

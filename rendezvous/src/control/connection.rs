@@ -174,7 +174,7 @@ async fn measure(app: &App, connection: &Connection, device: NodeId, number: u64
     tokio::pin!(closed);
     while timeout(MEASURE_EVERY, &mut closed).await.is_err() {
         let observed = canonical(connection.remote_address());
-        app.hub().handle_measurement(device, number, observed, connection.rtt(), app.now());
+        app.hub().handle_measurement(device, number, observed, connection.rtt());
     }
 }
 

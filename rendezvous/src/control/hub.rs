@@ -142,6 +142,11 @@ impl Hub {
         Ok(())
     }
 
+    /// The change log was cut: who holds less than this revision gets the whole map.
+    pub fn set_oldest_revision(&self, oldest: u64) {
+        self.lock().coordinator.set_oldest_revision(oldest);
+    }
+
     /// Takes what the database has and we have not, after somebody committed a change. When the database does not
     /// answer, `run` asks again.
     pub async fn refresh(&self, store: &Store) {
@@ -232,19 +237,11 @@ impl Hub {
         }
     }
 
-    pub(super) fn handle_measurement(
-        &self,
-        device: NodeId,
-        number: u64,
-        observed: SocketAddr,
-        rtt: Duration,
-        at: UnixTime,
-    ) {
+    pub(super) fn handle_measurement(&self, device: NodeId, number: u64, observed: SocketAddr, rtt: Duration) {
         let mut state = self.lock();
         if state.connections.get(&device).is_none_or(|connection| connection.number != number) {
             return;
         }
-        state.seen.insert(device, at);
         state.coordinator.handle_measurement(device, observed, rtt);
         self.lock_relay().set_validated(device, observed.ip());
         self.carry_out(state);
@@ -369,3 +366,44 @@ const EVENTS: usize = 1024;
 const CHANGES_AT_ONCE: u32 = 500;
 /// Catches what other processes commit; our own changes are told at once. Also how often "last seen" is written down.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use warren_proto::keys::IdentityPublic;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_that_does_not_read_loses_its_connection_and_nobody_else_does() {
+        let hub = Hub::new([1; 32], Table::new([2; 32]));
+        let [fast, slow] = [NodeId::new([1; 16]), NodeId::new([2; 16])];
+        let mut queues = [fast, slow].map(|device| {
+            let member = Member {
+                certificate: vec![0; 300],
+                identity_key: IdentityPublic::new([3; 32]),
+                not_after: UnixTime::from_secs(9),
+            };
+            let mut state = hub.lock();
+            state.coordinator.handle_roster_change(device, RosterChange::Active(member), 1, Instant::now());
+            hub.carry_out(state);
+            let observed = "203.0.113.9:40000".parse().unwrap();
+            let presence = Presence { since: UnixTime::from_secs(1), observed, rtt: Duration::ZERO };
+            hub.attach(Arrival { device, presence, relay: None, revision: 0 }, [0; 16], Vec::new()).1
+        });
+        hub.handle_connect(fast, slow);
+
+        for epoch in 0..2000 {
+            hub.handle_candidates(fast, CandidateSet { epoch, ..CandidateSet::default() });
+            while queues[0].try_recv().is_ok() {}
+        }
+
+        let mut waiting = 0;
+        while queues[1].try_recv().is_ok() {
+            waiting += 1;
+        }
+        assert!(waiting < 2000 && queues[1].is_closed(), "{waiting}");
+        assert!(!queues[0].is_closed());
+        let state = hub.lock();
+        assert!(state.coordinator.presence(fast).is_some() && state.coordinator.presence(slow).is_none());
+    }
+}

@@ -1,7 +1,7 @@
 //! The control plane's socket: which connections may begin at all. Each admitted one becomes a task of its own.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -22,9 +22,9 @@ pub struct Services {
     pub relay: Option<SocketAddr>,
     /// The STUN sockets.
     pub stun: Vec<SocketAddr>,
-    /// The host's addresses as the world knows them; empty when nobody said and a connection's own address is the best
-    /// guess.
-    pub public: Vec<IpAddr>,
+    /// The host's addresses as the world knows them, looked up every now and then; empty when nobody said and a
+    /// connection's own address is the best guess.
+    pub public: Arc<Mutex<Vec<IpAddr>>>,
     /// The dashboard.
     pub dashboard: String,
 }
@@ -43,7 +43,8 @@ impl Services {
         }
         let dual_stack = socket.is_ipv6();
         let served = |ip: &IpAddr| dual_stack || ip.is_ipv4();
-        let known: Vec<IpAddr> = self.public.iter().copied().filter(served).collect();
+        let public = self.public.lock().expect("nothing panics while it holds the addresses");
+        let known: Vec<IpAddr> = public.iter().copied().filter(served).collect();
         let same_family = known.iter().find(|ip| ip.is_ipv4() == observed.is_ipv4());
         let own = Some(socket.ip()).filter(|ip| !ip.is_unspecified());
         let local = own.or(local).map(|ip| ip.to_canonical()).filter(served);
@@ -159,3 +160,36 @@ const MAX_UNPROVED: usize = 512;
 const PER_SECOND: f32 = 10.0;
 const BURST: f32 = 200.0;
 const SOCKET_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reachable(socket: &str, public: &[&str], observed: &str, local: &str) -> Option<String> {
+        let public = public.iter().map(|ip| ip.parse().unwrap()).collect();
+        let services = Services { public: Arc::new(Mutex::new(public)), ..Services::default() };
+        let local = if local.is_empty() { None } else { Some(local.parse().unwrap()) };
+        let addr = services.reachable(socket.parse().unwrap(), observed.parse().unwrap(), local);
+        addr.map(|addr| addr.to_string())
+    }
+
+    #[test]
+    fn an_agent_is_told_an_address_it_can_reach() {
+        let (v4, v6) = ("203.0.113.9:1", "[2001:db8::9]:1");
+        for (socket, public, observed, local, told) in [
+            // the public name wins over what the socket is bound to behind a NAT, in the agent's family
+            ("0.0.0.0:3480", &["198.51.100.1"][..], v4, "10.0.0.5", Some("198.51.100.1:3480")),
+            ("10.0.0.5:3480", &["198.51.100.1"], v4, "10.0.0.5", Some("198.51.100.1:3480")),
+            ("[::]:3480", &["198.51.100.1", "2001:db8::1"], v6, "", Some("[2001:db8::1]:3480")),
+            ("0.0.0.0:3480", &["2001:db8::1", "198.51.100.1"], v6, "", Some("198.51.100.1:3480")),
+            // a socket bound to a public address is there
+            ("198.51.100.2:3480", &["198.51.100.1"], v4, "198.51.100.1", Some("198.51.100.2:3480")),
+            // nobody said: where the agent came in
+            ("0.0.0.0:3480", &[], v4, "10.0.0.5", Some("10.0.0.5:3480")),
+            ("127.0.0.1:3480", &[], v4, "10.0.0.5", Some("127.0.0.1:3480")),
+            ("0.0.0.0:3480", &[], v6, "2001:db8::1", None),
+        ] {
+            assert_eq!(reachable(socket, public, observed, local).as_deref(), told, "{socket} {public:?} {observed}");
+        }
+    }
+}

@@ -23,6 +23,7 @@ pub struct AuditEntry {
 
 statements! {
     INSERT = "INSERT INTO audit (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    DELETE_OLD = "DELETE FROM audit WHERE at < $1";
     RECENT = "SELECT at, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT $1";
 }
 
@@ -53,6 +54,11 @@ impl Store {
 }
 
 impl Tx {
+    /// Forgets entries from before `since`.
+    pub async fn delete_old_audit(&mut self, since: UnixTime) -> Result<()> {
+        on_tx!(self, db => sqlx::query(DELETE_OLD).bind(millis(since)).execute(db).await.map(drop))
+    }
+
     /// Appends an entry under a UUIDv7 of the caller's.
     pub async fn insert_audit(&mut self, id: Uuid, entry: &AuditEntry) -> Result<()> {
         on_tx!(self, db => sqlx::query(INSERT)

@@ -13,6 +13,7 @@ statements! {
     BY_IDENTITY = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
                    agent_version, state, invite_id, created_at, last_seen_at, ended_at FROM device \
                    WHERE identity_key = $1 AND state = 'active'";
+    STATIC_HOLDER = "SELECT id FROM device WHERE static_key = $1 AND state = 'active'";
     ACTIVE = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
               agent_version, state, invite_id, created_at, last_seen_at, ended_at FROM device \
               WHERE state = 'active' ORDER BY name";
@@ -100,6 +101,13 @@ impl Tx {
         let row: Option<Row> =
             on_tx!(self, db => sqlx::query_as(BY_IDENTITY).bind(key.as_bytes().as_slice()).fetch_optional(db).await?);
         row.map(Row::read).transpose()
+    }
+
+    /// The active device that holds this static key.
+    pub async fn static_key_holder(&mut self, key: &StaticPublic) -> Result<Option<NodeId>> {
+        let row: Option<(Uuid,)> = on_tx!(self, db => sqlx::query_as(STATIC_HOLDER)
+            .bind(key.as_bytes().as_slice()).fetch_optional(db).await?);
+        Ok(row.map(|(id,)| node(id)))
     }
 
     /// Names of active devices that are `name` or begin with it and a hyphen.

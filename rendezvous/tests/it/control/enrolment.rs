@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use warren_proto::certificate::VerifiedCertificate;
 use warren_proto::control::{Enroll, Hello, PROTOCOL, RefusedCode, ToAgent, ToServer};
-use warren_proto::keys::{NodeId, UnixTime};
+use warren_proto::keys::{NodeId, StaticPublic, UnixTime};
 use warren_rendezvous::actions::{self, InviteRequest};
 use warren_rendezvous::domain::Actor;
 
@@ -108,6 +108,22 @@ async fn a_proof_by_another_key_or_from_another_connection_is_refused() {
     for answer in [first, second] {
         assert!(matches!(&answer, Some(ToAgent::Refused(refused)) if refused.code == RefusedCode::Proof), "{answer:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_certified_for_another_devices_static_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path()).await;
+    Agent::enrol(&server.invite().await, 1, "laptop").await.unwrap();
+    let invite = server.invite().await;
+    let mut thief = Agent::connect(invite.servers[0].parse().unwrap(), invite.pin).await.unwrap();
+    let stolen = Enroll { static_key: StaticPublic::new([1; 32]), ..thief.enrolment(&invite, 2, "thief") };
+
+    thief.send(&ToServer::Enroll(stolen)).await;
+
+    let answer = thief.next().await;
+    assert!(matches!(&answer, Some(ToAgent::Refused(refused)) if refused.code == RefusedCode::Proof), "{answer:?}");
     server.stop().await;
 }
 

@@ -1,0 +1,27 @@
+//! Forgets what has served its time, so that no table but the devices grows for ever.
+
+use std::time::Duration;
+
+use warren_proto::keys::UnixTime;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// Cuts the change log and the audit log to their lengths. Harmless at any time.
+pub async fn tidy(app: &App) -> Result<(), Error> {
+    let now = app.now();
+    let oldest = app.store().revision().await?.saturating_sub(CHANGES_KEPT);
+    let since = UnixTime::new(now.since_epoch().saturating_sub(AUDIT_KEPT));
+    let mut tx = app.store().begin().await?;
+    tx.trim_changes(oldest).await?;
+    tx.delete_old_audit(since).await?;
+    tx.delete_expired_setup_tokens(now).await?;
+    tx.commit().await?;
+    app.hub().set_oldest_revision(app.store().oldest_revision().await?.unwrap_or(0));
+    Ok(())
+}
+
+/// A device that missed more than this many changes is told the whole map, which is shorter by then.
+const CHANGES_KEPT: u64 = 100_000;
+/// A year of activity, and a month to notice.
+const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
