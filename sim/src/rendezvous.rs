@@ -18,6 +18,8 @@ pub(crate) struct Rendezvous {
     next_channel: u32,
     next_attempt: u64,
     pub(crate) up: bool,
+    /// A device that no `Start` reaches.
+    pub(crate) starless: Option<NodeId>,
 }
 
 struct Member {
@@ -52,6 +54,7 @@ impl Rendezvous {
             next_channel: 1,
             next_attempt: 1,
             up: true,
+            starless: None,
         }
     }
 
@@ -137,7 +140,11 @@ impl Rendezvous {
         };
         let of_a = side(a, b, channel_a, member_a, member_b);
         let of_b = side(b, a, channel_b, member_b, member_a);
-        of_a.into_iter().chain(of_b).collect()
+        let mut out: Vec<Outgoing> = of_a.into_iter().chain(of_b).collect();
+        if let Some(starless) = self.starless {
+            out.retain(|(to, message)| *to != starless || !matches!(message, ToAgent::Start(_)));
+        }
+        out
     }
 
     fn channels(&mut self, a: NodeId, b: NodeId) -> (u32, u32) {

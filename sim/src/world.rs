@@ -161,6 +161,11 @@ impl World {
         }
     }
 
+    /// No `Start` reaches `host`, so the other end begins alone.
+    pub fn lose_starts(&mut self, host: HostId) {
+        self.rendezvous.starless = Some(self.hosts[host].id);
+    }
+
     /// Takes a device out of the network.
     pub fn revoke(&mut self, host: HostId) {
         let out = self.rendezvous.revoke(self.hosts[host].id);

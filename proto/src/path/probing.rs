@@ -151,11 +151,11 @@ impl Agent {
                 if since_probe.is_none_or(|since| since >= NEW_ROUND) {
                     pair.probes = 0;
                 }
-                let left = PROBES.saturating_sub(pair.probes);
+                // also when its share of probes is spent: this is the news that it is open now, and the budget still holds
+                let left = PROBES.saturating_sub(pair.probes).max(1);
                 match &mut pair.plan {
                     Some(plan) => plan.hurry(now),
-                    None if left > 0 => pair.plan = Some(Plan::direct(left, now)),
-                    None => return,
+                    None => pair.plan = Some(Plan::direct(left, now)),
                 }
                 let technique = if known { Technique::Recheck } else { Technique::PeerReflexive };
                 if !known || number == 0 {

@@ -239,10 +239,14 @@ impl Coordinator {
     /// Does what is due: gathered presence, postponed starts.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.roster.flush_at().is_some_and(|at| at <= now) {
-            let map = self.roster.flush(&[], |id| self.online.contains_key(&id));
-            self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
+            self.broadcast_marked();
         }
         self.start_due(now);
+    }
+
+    fn broadcast_marked(&mut self) {
+        let map = self.roster.flush(&[], |id| self.online.contains_key(&id));
+        self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
     }
 
     /// When to call `handle_timeout`.

@@ -121,10 +121,14 @@ impl Coordinator {
     /// Brings a pair together, if both are online; `asker` is told again of a channel that is open already.
     pub(super) fn open(&mut self, asker: NodeId, peer: NodeId, now: Instant) {
         let key = key(asker, peer);
-        let Some(pair) = self.pairs.by_key.get_mut(&key) else { return };
-        if !key.iter().all(|device| self.online.contains_key(device)) {
+        if !self.pairs.by_key.contains_key(&key) || !key.iter().all(|device| self.online.contains_key(device)) {
             return;
         }
+        // an agent can do nothing with a pair whose other half its map does not name yet
+        if key.iter().any(|device| self.roster.is_marked(*device)) {
+            self.broadcast_marked();
+        }
+        let Some(pair) = self.pairs.by_key.get_mut(&key) else { return };
         if pair.state == State::Apart {
             pair.attempt = self.rng.next_u64();
             let [low, high] = pair.channels;

@@ -78,6 +78,11 @@ impl Roster {
         }
     }
 
+    /// Whether a member's entry still waits to be broadcast.
+    pub(super) fn is_marked(&self, device: NodeId) -> bool {
+        self.marked.contains(&device)
+    }
+
     pub(super) fn flush_at(&self) -> Option<Instant> {
         self.flush_at
     }

@@ -110,6 +110,21 @@ fn connecting_opens_a_channel_with_two_numbers_and_starts_both_once() {
 }
 
 #[test]
+fn a_device_hears_of_a_new_peer_before_it_hears_of_their_pair() {
+    let mut world = World::with_members(2);
+    world.arrive(1).settle();
+    world.locate(1).arrive(2).locate(2);
+    world.outputs.clear();
+
+    world.connect(2, 1);
+
+    let map = world.outputs.iter().position(|output| matches!(output, Output::Broadcast(ToAgent::Map(_))));
+    let told = |output: &Output| matches!(output, Output::Send { to, message: ToAgent::PairOpened(_) } if *to == id(1));
+    let pair = world.outputs.iter().position(told);
+    assert!(map.is_some() && map < pair, "{:?}", world.outputs);
+}
+
+#[test]
 fn a_pair_is_started_at_most_every_ten_seconds() {
     let mut world = World::with_members(2);
     world.arrive(1).arrive(2).settle();

@@ -101,6 +101,18 @@ fn moving_from_relay_to_direct_loses_no_packet() {
 }
 
 #[test]
+fn a_start_that_reaches_one_end_alone_makes_both_direct_in_a_few_seconds() {
+    for starless in [0, 1] {
+        let mut world = pair(6, Some(NatKind::PORT_RESTRICTED), Some(NatKind::PORT_RESTRICTED), Link::default());
+        world.lose_starts(starless);
+
+        world.run_until(Duration::from_secs(6));
+
+        assert!(is_direct(&world), "without host {starless}");
+    }
+}
+
+#[test]
 fn nothing_of_an_inner_packet_is_ever_on_the_wire() {
     let mut world = pair(5, Some(NatKind::PORT_RESTRICTED), None, Link::default());
 
