@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{Html, Response};
+use serde::Deserialize;
 
 use super::super::Web;
 use super::super::live::{From, Part, Snapshot, Source};
@@ -40,13 +41,21 @@ struct RowPart<'a> {
     row: &'a DeviceRow,
 }
 
+/// `?page=N`
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Which {
+    #[serde(default)]
+    page: usize,
+}
+
 /// `GET /devices`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
     admin: Admin,
+    Query(which): Query<Which>,
     Query(done): Query<Done>,
 ) -> Result<Html<String>, Problem> {
-    let list = load(&web).await?;
+    let list = load(&web, which.page).await?;
     page::html(&ListPage {
         shell: Shell::of_admin(&web.app, &admin, "devices"),
         state: snapshot(&list)?.state(),
@@ -59,18 +68,19 @@ pub(in crate::web) async fn page(
 pub(in crate::web) async fn live(
     State(web): State<Web>,
     admin: Admin,
+    Query(Which { page }): Query<Which>,
     Query(from): Query<From>,
 ) -> Result<Response, Problem> {
-    let say = |web: Web| async move { Ok(Some(snapshot(&load(&web).await?)?)) };
+    let say = move |web: Web| async move { Ok(Some(snapshot(&load(&web, page).await?)?)) };
     Source::new(&web, admin, say).stream(from).await
 }
 
-async fn load(web: &Web) -> Result<DeviceList, Problem> {
-    Ok(DeviceList::new(&actions::list_devices(&web.app).await?, web.app.now()))
+async fn load(web: &Web, page: usize) -> Result<DeviceList, Problem> {
+    Ok(DeviceList::new(&actions::list_devices(&web.app).await?, page, web.app.now()))
 }
 
 fn snapshot(list: &DeviceList) -> Result<Snapshot, Problem> {
-    let summary = Part::new("summary", &list.summary(), SummaryPart { list }.render()?);
+    let summary = Part::new("summary", &list.summary, SummaryPart { list }.render()?);
     let whole = Part::new("device-list", list, ListPart { list }.render()?);
     let mut parts = vec![summary.clone()];
     for row in &list.rows {

@@ -65,39 +65,48 @@ impl DeviceRow {
     }
 }
 
-/// The whole list.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+/// One page of the list.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::web) struct DeviceList {
+    pub(in crate::web) summary: String,
     pub(in crate::web) rows: Vec<DeviceRow>,
+    /// Counted from 1.
+    pub(in crate::web) page: usize,
+    pub(in crate::web) pages: usize,
 }
 
 impl DeviceList {
-    /// The devices in the order given.
-    pub(in crate::web) fn new(devices: &[DeviceView], now: UnixTime) -> Self {
+    /// The devices of a page, in the order given; a page beyond the last is the last.
+    pub(in crate::web) fn new(devices: &[DeviceView], page: usize, now: UnixTime) -> Self {
         let names = names(devices);
-        Self { rows: devices.iter().map(|view| DeviceRow::new(view, &names, now)).collect() }
-    }
-
-    /// The mesh in one line.
-    pub(in crate::web) fn summary(&self) -> String {
-        if self.rows.is_empty() {
-            return "Your network has no devices.".to_owned();
-        }
-        let online = self.rows.iter().filter(|row| row.online).count();
-        let paths = || self.rows.iter().filter(|row| row.online).flat_map(|row| &row.paths);
-        let count = |kind| paths().filter(|path| path.kind == kind).count();
-        let (direct, relay) = (count(PathKind::Direct), count(PathKind::Relay));
-        let mut summary = format!("{online} of {} online", self.rows.len());
-        // each end reports its own path to the other, so this is the share of directions
-        if let Some(share) = (direct * 100).checked_div(direct + relay) {
-            summary.push_str(&format!(", {share} % of paths direct"));
-        }
-        summary
+        let pages = devices.len().div_ceil(ROWS_IN_PAGE).max(1);
+        let page = page.clamp(1, pages);
+        let shown = devices.iter().skip((page - 1) * ROWS_IN_PAGE).take(ROWS_IN_PAGE);
+        let rows = shown.map(|view| DeviceRow::new(view, &names, now)).collect();
+        Self { summary: summary(devices), rows, page, pages }
     }
 
     /// The order of the rows: while it stays, rows can be replaced one by one.
     pub(in crate::web) fn outline(&self) -> String {
-        self.rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>().join(" ")
+        let ids: Vec<&str> = self.rows.iter().map(|row| row.id.as_str()).collect();
+        format!("{} {}", self.pages, ids.join(" "))
+    }
+}
+
+/// The mesh in one line.
+fn summary(devices: &[DeviceView]) -> String {
+    if devices.is_empty() {
+        return "Your network has no devices.".to_owned();
+    }
+    let online = devices.iter().filter(|view| view.presence.is_some());
+    let kinds = || online.clone().flat_map(|view| &view.paths).map(|path| PathKind::parse(&path.report.kind));
+    let count = |kind| kinds().filter(|found| *found == kind).count();
+    let (direct, relay) = (count(PathKind::Direct), count(PathKind::Relay));
+    let summary = format!("{} of {} online", online.clone().count(), devices.len());
+    // each end reports its own path to the other, so this is the share of directions
+    match (direct * 100).checked_div(direct + relay) {
+        Some(share) => format!("{summary}, {share} % of paths direct"),
+        None => summary,
     }
 }
 
@@ -167,52 +176,97 @@ impl Device {
     }
 }
 
+/// A page stays below 20 KB as it travels, and quick to draw on a phone.
+const ROWS_IN_PAGE: usize = 100;
 /// A row of four lines stays a row.
 const PATHS_IN_ROW: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::time::Duration;
 
-    fn row(online: bool, kinds: &[PathKind]) -> DeviceRow {
-        let path = |kind: &PathKind| PathView {
-            peer_id: String::new(),
-            peer_name: "nas".to_owned(),
-            kind: *kind,
-            via: None,
-            remote: None,
-            rtt: None,
-            since: None,
-            received: Bytes(0),
-            sent: Bytes(0),
-            explanation: "",
-            remedy: None,
+    use warren_proto::control::PathReport;
+    use warren_proto::keys::{IdentityPublic, StaticPublic};
+
+    use super::*;
+    use crate::coordinator::{Presence, ReportedPath};
+    use crate::domain::{Device, DeviceName};
+
+    fn view(id: u8, online: bool, kinds: &[&str]) -> DeviceView {
+        let device = Device {
+            id: NodeId::new([id; 16]),
+            name: DeviceName::parse(&format!("device-{id}")).unwrap(),
+            hostname: String::new(),
+            identity_key: IdentityPublic::new([id; 32]),
+            static_key: StaticPublic::new([id; 32]),
+            v4: Ipv4Addr::new(100, 64, 0, id),
+            v6: Ipv6Addr::LOCALHOST,
+            certificate: Vec::new(),
+            epoch: 1,
+            not_after: NOW,
+            tags: Vec::new(),
+            os: String::new(),
+            agent_version: String::new(),
+            state: DeviceState::Active,
+            invite_id: None,
+            created_at: NOW,
+            last_seen_at: None,
+            ended_at: None,
         };
-        DeviceRow {
-            id: "00".to_owned(),
-            name: "laptop".to_owned(),
-            v4: String::new(),
-            v6: String::new(),
-            online,
-            last_seen: None,
-            paths: kinds.iter().map(path).collect(),
-            received: Bytes(0),
-            sent: Bytes(0),
-        }
+        let observed = "192.0.2.1:1".parse().unwrap();
+        let presence = online.then_some(Presence { since: NOW, observed, rtt: Duration::ZERO });
+        DeviceView { device, presence, paths: kinds.iter().map(|kind| path(kind)).collect() }
     }
+
+    /// To device 1.
+    fn path(kind: &str) -> ReportedPath {
+        let report = PathReport {
+            peer: NodeId::new([1; 16]),
+            kind: kind.to_owned(),
+            via: String::new(),
+            remote: None,
+            rtt_us: 1,
+            mtu: 0,
+            since_unix_ms: 0,
+            rx_bytes: 10,
+            tx_bytes: 1,
+            reason_code: String::new(),
+        };
+        ReportedPath { at: NOW, report }
+    }
+
+    const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 
     #[test]
     fn the_summary_counts_what_is_online() {
-        let rows = vec![row(true, &[PathKind::Direct]), row(true, &[PathKind::Relay]), row(false, &[PathKind::Direct])];
+        let devices = [view(1, true, &["direct"]), view(2, true, &["relay", "none"]), view(3, false, &["direct"])];
 
-        assert_eq!(DeviceList { rows }.summary(), "2 of 3 online, 50 % of paths direct");
-        assert_eq!(DeviceList { rows: vec![row(false, &[])] }.summary(), "0 of 1 online");
+        assert_eq!(DeviceList::new(&devices, 1, NOW).summary, "2 of 3 online, 50 % of paths direct");
+        assert_eq!(DeviceList::new(&devices[2..], 1, NOW).summary, "0 of 1 online");
     }
 
     #[test]
     fn a_row_shows_the_best_paths_and_counts_the_rest() {
-        let row = row(true, &[PathKind::Direct; 7]);
+        let devices = [view(1, true, &[]), view(2, true, &["relay", "direct", "direct", "none", "direct", "direct"])];
 
-        assert_eq!((row.shown_paths().len(), row.hidden_paths()), (4, 3));
+        let list = DeviceList::new(&devices, 1, NOW);
+
+        let row = &list.rows[1];
+        assert_eq!((row.shown_paths().len(), row.hidden_paths()), (4, 1));
+        assert!(row.shown_paths().iter().all(|path| path.kind == PathKind::Direct));
+        assert_eq!((row.received, row.sent), (Bytes(60), Bytes(6)));
+    }
+
+    #[test]
+    fn a_long_list_has_pages() {
+        let devices: Vec<DeviceView> = (1..=250).map(|id| view(id, false, &[])).collect();
+
+        let sizes = [0, 1, 3, 99].map(|page| {
+            let list = DeviceList::new(&devices, page, NOW);
+            (list.page, list.pages, list.rows.len())
+        });
+
+        assert_eq!(sizes, [(1, 3, 100), (1, 3, 100), (3, 3, 50), (3, 3, 50)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::to_bytes;
 use warren_proto::control::Invite;
 use warren_rendezvous::domain::DeviceState;
 
@@ -165,4 +166,24 @@ async fn an_unknown_device_is_a_page_that_says_so() {
         assert_eq!(page.status, 404);
         assert!(text(&page.body).contains("There is no such page"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_a_long_list_stays_below_20_kilobytes() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    for key in 1..=120 {
+        server.device("a-rather-long-host-name-of-a-device", key).await;
+    }
+    browser.headers.push(("accept-encoding", "gzip".to_owned()));
+
+    let response = browser.open("/devices").await;
+
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let size = to_bytes(response.into_body(), 1 << 20).await.unwrap().len();
+    assert!(size < 20 * 1024, "{size} bytes");
+    browser.headers.pop();
+    let second = browser.get("/devices?page=2").await;
+    assert!(text(&second.body).contains("Page 2 of 2") && second.body.contains("/devices/live?page=2"));
+    assert_eq!(second.body.matches("<tr role=\"row\" id=").count(), 20);
 }
