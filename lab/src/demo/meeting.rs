@@ -45,7 +45,7 @@ pub(super) fn watch(
     let report = stream.finish()?;
 
     let relayed =
-        relay.stop()?.into_iter().find(|packet| *packet.source().ip() == coffee_shop && is_relayed_esp(packet));
+        relay.stop()?.into_iter().find(|packet| *packet.source().ip() == coffee_shop && is_relayed_data(packet));
     let relayed = relayed.context("no packet went by the relay")?;
     story.say(&format!(
         "First packet: by the relay, {} after the laptop knew where to send it.",
@@ -75,12 +75,10 @@ fn first_heard(laptop: &Agent) -> Result<std::net::Ipv4Addr> {
     address.parse().context("read the desktop's address")
 }
 
-/// ESP inside a relay frame that is not a message to the relay itself.
-fn is_relayed_esp(packet: &Packet) -> bool {
-    let (channel, inner) = (packet.payload().get(4..8), packet.payload().get(8));
-    packet.destination().port() == RELAY_PORT
-        && channel.is_some_and(|channel| channel != [0; 4])
-        && inner.is_some_and(|first| first >> 6 == 0b10)
+/// A sealed packet of the stream inside a relay frame (eight bytes, then the datagram).
+fn is_relayed_data(packet: &Packet) -> bool {
+    let datagram = packet.payload().get(8..).unwrap_or_default();
+    packet.destination().port() == RELAY_PORT && datagram.len() == SEALED_SIZE && datagram[0] >> 6 == 0b10
 }
 
 fn after(at: Duration, start: Duration) -> String {
