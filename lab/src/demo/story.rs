@@ -23,5 +23,5 @@ impl Story {
 
 /// A short time as people say it.
 pub(super) fn ms(time: Duration) -> String {
-    format!("{:.0} ms", time.as_secs_f64() * 1000.0)
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
