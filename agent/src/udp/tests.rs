@@ -1,3 +1,5 @@
+//! What the sockets promise, over loopback.
+
 use std::future::poll_fn;
 use std::net::UdpSocket;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What the coordinator promises, told as what it puts out after each event.
+
 use std::time::{Duration, Instant};
 
 use warren_proto::candidate::{Candidate, CandidateKind};
