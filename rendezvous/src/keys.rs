@@ -101,6 +101,11 @@ impl ServerKey {
         &self.spki
     }
 
+    /// Makes the tokens of QUIC's stateless resets (RFC 9000 section 10.3.2).
+    pub fn reset_secret(&self) -> [u8; 32] {
+        Sha256::new().chain_update(b"warren stateless reset v1").chain_update(&self.pkcs8).finalize().into()
+    }
+
     /// What invites carry and agents compare.
     pub fn pin(&self) -> [u8; 32] {
         Sha256::digest(&self.spki).into()

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{connection, tls};
+use super::{connection, endpoint, tls};
 use crate::app::App;
 use crate::limits::{SourceLimit, canonical};
 
@@ -72,10 +71,8 @@ impl Listener {
     /// Opens the socket.
     pub fn bind(app: &App) -> Result<Self> {
         let listen = app.config().quic_listen();
-        let socket = bind_udp(listen).with_context(|| format!("listen for agents on {listen} (UDP)"))?;
-        let mut config = EndpointConfig::default();
-        // the first bit tells QUIC from ESP on an agent's one socket
-        config.grease_quic_bit(false);
+        let socket = endpoint::bind(listen).with_context(|| format!("listen for agents on {listen} (UDP)"))?;
+        let config = endpoint::config(app.server_key(), app.random());
         let server = tls::server_config(app.server_key())?;
         let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))
             .with_context(|| format!("listen for agents on {listen} (UDP)"))?;
@@ -141,17 +138,6 @@ fn admit(incoming: Incoming, unproved: &Semaphore, limit: &mut SourceLimit) -> O
     Some(incoming)
 }
 
-fn bind_udp(listen: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
-    if listen.ip() == IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED) {
-        socket.set_only_v6(false)?;
-    }
-    // as much as the host allows
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    socket.bind(&listen.into())?;
-    Ok(socket.into())
-}
-
 /// Twice what one server is meant for.
 const MAX_CONNECTIONS: usize = 20_000;
 /// Connections that have not proved who they are; at half of it, sources must prove their address.
@@ -159,7 +145,6 @@ const MAX_UNPROVED: usize = 512;
 /// New connections per second from one source: a NAT may hide a hundred devices that all return after an outage.
 const PER_SECOND: f32 = 10.0;
 const BURST: f32 = 200.0;
-const SOCKET_BUFFER: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

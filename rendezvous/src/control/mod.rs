@@ -3,6 +3,7 @@
 
 mod admission;
 mod connection;
+mod endpoint;
 mod hub;
 mod listener;
 mod queue;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use warren_proto::control::Invite;
+use warren_proto::control::{Invite, ToServer};
+use warren_proto::keys::NodeId;
 
 use crate::control::agent::Agent;
 
@@ -32,14 +33,16 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path) -> Self {
-        let mut child = program(
-            dir,
-            &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", "127.0.0.1:0"],
-        )
-        .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        Self::start_at(dir, "127.0.0.1:0")
+    }
+
+    fn start_at(dir: &Path, quic: &str) -> Self {
+        let mut child =
+            program(dir, &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", quic])
+                .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let ready = lines.find(|line| line.starts_with("ready")).expect("the server gets ready");
         // keeps the pipe open and empty
@@ -210,5 +213,22 @@ async fn what_was_acknowledged_survives_kill_minus_nine() {
         let again = Agent::hello(&invite(dir.path()), key, own.node, 0).await.unwrap();
         assert_eq!(again.welcome.certificate, before.certificate);
     }
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_learns_at_its_next_word_that_the_server_was_killed_and_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    let invite: Invite = text(&output(dir.path(), &["key", "create"]).stdout).trim().parse().unwrap();
+    let mut agent = Agent::enrol(&invite, 1, "laptop").await.unwrap().agent;
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let server = Server::start_at(dir.path(), &invite.servers[0]);
+
+    agent.send(&ToServer::Connect(NodeId::new([9; 16]))).await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), agent.connection.closed()).await;
+
+    assert!(matches!(ended, Ok(quinn::ConnectionError::Reset)), "{ended:?}");
     drop(server);
 }
