@@ -25,7 +25,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "HOST", env = "WARREN_PUBLIC_ADDR")]
     #[serde(alias = "public_addr")]
     pub public_addr: Option<String>,
-    /// Base of the dashboard's links, when it is not https://HOST[:PORT] of the web listener
+    /// Base of the dashboard's links, where it is not the web listener on the public address
     #[arg(long, global = true, value_name = "URL", env = "WARREN_PUBLIC_URL")]
     #[serde(alias = "public_url")]
     pub public_url: Option<String>,

@@ -27,16 +27,22 @@ pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result<()> {
     );
     match purpose {
         Purpose::Demo => Ok(()),
-        Purpose::Tests => make_python(workspace),
+        Purpose::Tests => {
+            make_python(workspace)?;
+            fetch_browser_driver(workspace)
+        }
     }
 }
 
 /// Programs by the Debian package that brings them, and whether the demo needs them too.
 const PROGRAMS: &[(&str, &str, Purpose)] = &[
+    ("chromium", "chromium", Purpose::Tests),
     ("conntrack", "conntrack", Purpose::Demo),
     ("curl", "curl", Purpose::Tests),
     ("ip", "iproute2", Purpose::Demo),
     ("nft", "nftables", Purpose::Demo),
+    ("node", "nodejs", Purpose::Tests),
+    ("npm", "npm", Purpose::Tests),
     ("ping", "iputils-ping", Purpose::Demo),
     ("tcpdump", "tcpdump", Purpose::Demo),
     ("python3", "python3", Purpose::Tests),
@@ -79,6 +85,20 @@ fn make_python(workspace: &Workspace) -> Result<()> {
     expect(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
     let pip = directory.join("bin/pip");
     expect(Command::new(pip).args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(&list))?;
+    fs::write(installed, wanted).context("note what is installed")
+}
+
+/// What drives the browser in the tests of the dashboard, as its lock file names it.
+fn fetch_browser_driver(workspace: &Workspace) -> Result<()> {
+    let directory = workspace.root.join("rendezvous/tests/it/browser");
+    let wanted = fs::read_to_string(directory.join("package-lock.json")).context("read the lock file of the driver")?;
+    let installed = directory.join("node_modules/installed.json");
+    if fs::read_to_string(&installed).is_ok_and(|lock| lock == wanted) {
+        return Ok(());
+    }
+    eprintln!("setup: fetching the browser driver into {}", directory.join("node_modules").display());
+    let npm = find("npm").context("npm is not where its package puts it")?;
+    expect(Command::new(npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&directory))?;
     fs::write(installed, wanted).context("note what is installed")
 }
 
