@@ -1,9 +1,12 @@
 //! The URL table. Handlers live in `web` and here only for the two that say whether the server is well.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Router, middleware};
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::web;
@@ -20,8 +23,11 @@ pub fn router(app: App) -> Router {
 
 /// `GET /readyz`: whether the database answers; the listeners are open before this one is.
 async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
-    match app.store().ping().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    match timeout(PATIENCE, app.store().ping()).await {
+        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }
 }
+
+/// Shorter than anybody who asks is willing to wait.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -18,6 +18,7 @@ use warren_proto::keys::NodeId;
 
 use super::Services;
 use super::admission::{self, Admitted};
+use super::hub;
 use super::queue::{Outgoing, Receiver};
 use crate::actions;
 use crate::app::App;
@@ -26,9 +27,15 @@ use crate::limits::canonical;
 type Reader = FramedRead<RecvStream, LengthDelimitedCodec>;
 type Writer = FramedWrite<SendStream, LengthDelimitedCodec>;
 
-/// Serves a connection from its first frame to its end.
-pub(super) async fn serve(app: &App, services: &Services, connection: Connection, trial: OwnedSemaphorePermit) {
-    match timeout(PROVE_WITHIN, introduce(app, services, &connection)).await {
+/// Serves a connection, which has a number by the order of beginning, from its first frame to its end.
+pub(super) async fn serve(
+    app: &App,
+    services: &Services,
+    connection: Connection,
+    number: u64,
+    trial: OwnedSemaphorePermit,
+) {
+    match timeout(PROVE_WITHIN, introduce(app, services, &connection, number)).await {
         Ok(Ok((session, streams))) => {
             drop(trial);
             let span = info_span!("conn", device = %session.device);
@@ -49,7 +56,12 @@ struct Session {
 }
 
 /// Reads the first frame and attaches the device, or tells it why not.
-async fn introduce(app: &App, services: &Services, connection: &Connection) -> io::Result<(Session, (Reader, Writer))> {
+async fn introduce(
+    app: &App,
+    services: &Services,
+    connection: &Connection,
+    number: u64,
+) -> io::Result<(Session, (Reader, Writer))> {
     let (send, receive) = connection.accept_bi().await?;
     let mut reader = FramedRead::new(receive, codec(MAX_FIRST));
     let mut writer = FramedWrite::new(send, codec(MAX_MESSAGE));
@@ -57,20 +69,25 @@ async fn introduce(app: &App, services: &Services, connection: &Connection) -> i
         Some(frame) => ToServer::decode(&frame?).map_err(io::Error::other)?,
         None => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    match admission::admit(app, services, connection, first).await {
+    let refused = match admission::admit(app, services, connection, first).await {
         Ok(Admitted { arrival, token, first }) => {
             let device = arrival.device;
-            let (number, queue) = app.hub().attach(arrival, token, first);
-            reader.decoder_mut().set_max_frame_length(MAX_MESSAGE);
-            info!(device = %device, "device {device} is online");
-            Ok((Session { device, number, queue }, (reader, writer)))
+            if connection.close_reason().is_some() {
+                // the agent did not wait; what was committed for it stands
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            if let Some(queue) = app.hub().attach(number, arrival, token, first) {
+                reader.decoder_mut().set_max_frame_length(MAX_MESSAGE);
+                info!(device = %device, "device {device} is online");
+                return Ok((Session { device, number, queue }, (reader, writer)));
+            }
+            hub::replaced()
         }
-        Err(refused) => {
-            debug!(code = ?refused.code, "refused a device");
-            part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
-            Err(io::ErrorKind::PermissionDenied.into())
-        }
-    }
+        Err(refused) => refused,
+    };
+    debug!(code = ?refused.code, "refused a device");
+    part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
+    Err(io::ErrorKind::PermissionDenied.into())
 }
 
 /// Carries messages both ways until either side ends it.

@@ -180,28 +180,36 @@ impl Hub {
         Ok(changes.len() == CHANGES_AT_ONCE as usize)
     }
 
-    /// A device proved itself: `first` goes out before anything else. An older connection of it is told and ended.
-    pub(super) fn attach(&self, arrival: Arrival, token: [u8; 16], first: Vec<Bytes>) -> (u64, Receiver) {
+    /// Numbers connections in the order in which they began.
+    pub(super) fn number_connection(&self) -> u64 {
+        let mut state = self.lock();
+        state.last_connection += 1;
+        state.last_connection
+    }
+
+    /// A device proved itself: `first` goes out before anything else. An older connection of it is told and ended; when
+    /// there is a younger one (this one was held up, and the agent has given it up), `None`.
+    pub(super) fn attach(&self, number: u64, arrival: Arrival, token: [u8; 16], first: Vec<Bytes>) -> Option<Receiver> {
         let device = arrival.device;
         let (sender, receiver) = queue();
         for message in first {
             sender.try_send(Outgoing::Message(message)).expect("an empty queue has room for a welcome");
         }
-        self.lock_relay().admit(device, token, arrival.presence.observed.ip());
         let mut state = self.lock();
-        state.last_connection += 1;
-        let number = state.last_connection;
+        if state.connections.get(&device).is_some_and(|connection| connection.number > number) {
+            return None;
+        }
+        self.lock_relay().admit(device, token, arrival.presence.observed.ip());
         state.seen.insert(device, arrival.presence.since);
         if let Some(older) = state.connections.insert(device, Connection { number, queue: sender }) {
-            let text = "the same device has connected again; is this a copy of its state directory?".to_owned();
-            let refused = ToAgent::Refused(Refused { code: RefusedCode::Replaced, text });
+            let refused = ToAgent::Refused(replaced());
             // if its queue is full, its end says as much
             let _ = older.queue.try_send(Outgoing::Last(refused.encode().into()));
         }
         state.coordinator.handle_arrival(arrival, Instant::now());
         self.carry_out(state);
         self.tell(LiveEvent::Presence { device });
-        (number, receiver)
+        Some(receiver)
     }
 
     /// A connection ended; if it was the device's current one, the device is offline.
@@ -356,6 +364,12 @@ impl State {
     }
 }
 
+/// What the loser of two connections of one device is told.
+pub(super) fn replaced() -> Refused {
+    let text = "the same device has connected again; is this a copy of its state directory?".to_owned();
+    Refused { code: RefusedCode::Replaced, text }
+}
+
 fn member(device: &Device) -> Member {
     Member { certificate: device.certificate.clone(), identity_key: device.identity_key, not_after: device.not_after }
 }
@@ -388,7 +402,8 @@ mod tests {
             hub.carry_out(state);
             let observed = "203.0.113.9:40000".parse().unwrap();
             let presence = Presence { since: UnixTime::from_secs(1), observed, rtt: Duration::ZERO };
-            hub.attach(Arrival { device, presence, relay: None, revision: 0 }, [0; 16], Vec::new()).1
+            let arrival = Arrival { device, presence, relay: None, revision: 0 };
+            hub.attach(hub.number_connection(), arrival, [0; 16], Vec::new()).unwrap()
         });
         hub.handle_connect(fast, slow);
 

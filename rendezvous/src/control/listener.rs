@@ -99,10 +99,11 @@ impl Listener {
                 continue;
             };
             let (app, services) = (app.clone(), Arc::clone(&services));
+            let number = app.hub().number_connection();
             tokio::spawn(async move {
                 let connected = async { incoming.accept()?.await };
                 match timeout(connection::PROVE_WITHIN, connected).await {
-                    Ok(Ok(connection)) => connection::serve(&app, &services, connection, trial).await,
+                    Ok(Ok(connection)) => connection::serve(&app, &services, connection, number, trial).await,
                     Ok(Err(error)) => debug!(%error, "a control connection failed to begin"),
                     Err(_) => debug!("a control connection took too long to begin"),
                 }

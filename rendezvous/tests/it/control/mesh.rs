@@ -196,6 +196,27 @@ async fn a_newer_connection_of_the_same_device_replaces_the_older() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_held_up_does_not_replace_a_younger_one() {
+    let two = Two::new().await;
+    let (laptop, desktop) = (two.laptop_id(), two.desktop_id());
+    let invite = two.server.invite().await;
+    let mut older = Agent::connect(invite.servers[0].parse().unwrap(), invite.pin).await.unwrap();
+    let mut younger = Agent::hello(&invite, 1, laptop, 0).await.unwrap();
+
+    let hello = older.introduction(1, laptop, 0);
+    older.send(&ToServer::Hello(hello)).await;
+
+    let refused =
+        older.until(|message| if let ToAgent::Refused(refused) = message { Some(refused) } else { None }).await;
+    assert_eq!(refused.code, RefusedCode::Replaced);
+    younger.agent.send(&ToServer::Connect(desktop)).await;
+    let opened = |message| if let ToAgent::PairOpened(pair) = message { Some(pair) } else { None };
+    assert_eq!(younger.agent.until(opened).await.peer, desktop);
+    two.laptop.agent.connection.close(0u32.into(), b"");
+    two.server.stop().await;
+}
+
+#[tokio::test]
 async fn reported_paths_and_presence_are_listed() {
     let mut two = Two::new().await;
     let desktop = two.desktop_id();
