@@ -78,7 +78,7 @@ fn what_is_missing_or_taken_is_named() -> Result<()> {
     let internet = internet("taken")?;
     let host = internet.host("laptop")?;
 
-    host.namespace.ip(&["link", "add", TUN, "type", "dummy"])?;
+    host.namespace.ip(&["link", "add", TUN, "type", "bridge"])?;
     expect(&start(&internet, &["--tun", TUN])?, &[1], TUN)?;
     host.namespace.ip(&["link", "delete", TUN])?;
 

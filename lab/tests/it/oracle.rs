@@ -138,11 +138,10 @@ impl Recording {
         Ok(Self { packets: capture::read(&file)?, file, keys, overlay, public })
     }
 
+    /// The ESP datagrams, also those that tried an address of the other site's own network.
     fn esp(&self) -> impl Iterator<Item = &Packet> {
-        let between = |packet: &&Packet| {
-            self.public.contains(packet.source().ip()) && self.public.contains(packet.destination().ip())
-        };
-        self.packets.iter().filter(between).filter(|packet| packet.esp().is_some())
+        let ours = |packet: &&Packet| self.public.contains(packet.source().ip());
+        self.packets.iter().filter(ours).filter(|packet| packet.esp().is_some())
     }
 
     fn tshark(&self) -> Result<Vec<Row>> {
