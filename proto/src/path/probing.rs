@@ -50,8 +50,9 @@ impl Agent {
             // our answer refreshes our NAT as well as a keepalive would
             self.keepalive_at = None;
         }
-        if let Some(addr) = seen {
-            self.ask_back(addr, now);
+        match seen {
+            Some(addr) => self.ask_back(addr, now),
+            None => self.handle_relayed_ping(now),
         }
         self.advance(now);
     }

@@ -60,6 +60,7 @@ impl Agent {
                 match step {
                     liveness::Step::Probe => {
                         self.send_ping(remote, 0, now);
+                        self.tell_of_doubt(now);
                     }
                     liveness::Step::Dead => self.give_up(remote, now),
                 }
@@ -177,6 +178,22 @@ impl Agent {
         self.recover(now);
     }
 
+    /// A ping came by the relay though we send straight: the peer may be in doubt, and its data, which comes by the
+    /// relay as well then, keeps us from noticing that our half is dead too.
+    pub(super) fn handle_relayed_ping(&mut self, now: Instant) {
+        let direct = self.selected_pair().filter(|pair| pair.is_direct() && !pair.answered_within(RECENTLY, now));
+        if let Some(remote) = direct.map(|pair| pair.remote) {
+            self.doubt(remote, false, now);
+        }
+    }
+
+    /// From the moment that data goes by the relay as well, the peer is to know.
+    fn tell_of_doubt(&mut self, now: Instant) {
+        if let Some(relay) = self.hedge() {
+            self.send_ping(relay, 0, now);
+        }
+    }
+
     /// Once a minute of use: is another path better by now, is this one still as wide as it was?
     fn review_if_due(&mut self, now: Instant) {
         let Some(pair) = self.selected_pair() else { return };
@@ -201,6 +218,8 @@ impl Agent {
 const RELAY_SEARCH_AFTER: Duration = Duration::from_secs(5);
 /// A path in use answers for itself at least this often.
 const PROVE_EVERY: Duration = Duration::from_secs(10);
+/// A path that answered this lately is not doubted because the peer pings by the relay.
+const RECENTLY: Duration = Duration::from_millis(500);
 const REVIEW_EVERY: Duration = Duration::from_secs(60);
 /// No other path could be better by enough to leave this one.
 const SHORT: Duration = Duration::from_millis(10);

@@ -54,6 +54,29 @@ fn a_path_that_dies_under_a_one_way_flow_is_replaced_in_time() {
 }
 
 #[test]
+fn a_path_that_dies_under_traffic_both_ways_is_left_by_both_ends_at_once() {
+    for seed in 0..20 {
+        let mut world = busy(seed);
+        // the two ends do not look at their counters at the same moment
+        world.hosts[1].sends_every = None;
+        world.run(2 * SECOND + Duration::from_millis(45 * seed));
+        world.hosts[1].sends_every = Some(50);
+        world.run(2 * SECOND);
+        let cut = world.now;
+
+        world.link.cut = true;
+        world.run(20 * SECOND);
+
+        for index in 0..2 {
+            // whoever leaves first is heard by the other, over the relay: that must not count as good news of the path
+            let silence = world.longest_silence(index, cut);
+            assert!(silence < 4 * SECOND, "seed {seed}, host {index}: {silence:?}");
+            assert_eq!(world.via(index), Some(Via::UdpRelay));
+        }
+    }
+}
+
+#[test]
 fn a_one_way_flow_over_a_good_path_is_neither_moved_nor_doubled() {
     let mut world = busy(1);
     world.hosts[1].sends_every = None;
