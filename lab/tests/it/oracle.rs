@@ -24,10 +24,8 @@ fn tshark_verifies_the_integrity_of_every_packet() -> Result<()> {
 
     let verified: BTreeSet<_> = rows.iter().filter(|row| row.good).map(|row| Some((row.spi, row.sequence))).collect();
     ensure!(verified == ours, "{} of {} packets verified", verified.len(), ours.len());
-    let protocols: BTreeSet<_> = rows.iter().map(|row| row.protocol.as_str()).collect();
-    for protocol in ["1", "6", "17", "58"] {
-        ensure!(protocols.contains(protocol), "no packet of protocol {protocol}: {protocols:?}");
-    }
+    let protocols: BTreeSet<_> = rows.iter().filter_map(|row| row.protocol).collect();
+    ensure!(protocols.is_superset(&BTreeSet::from([1, 4, 6, 17, 58])), "it read the protocols {protocols:?}");
     Ok(())
 }
 
@@ -114,7 +112,8 @@ struct Row {
     spi: u32,
     sequence: u32,
     good: bool,
-    protocol: String,
+    /// Nothing for a dummy packet.
+    protocol: Option<u8>,
 }
 
 impl Recording {
@@ -158,7 +157,7 @@ impl Recording {
             command.args(["-e", field]);
         }
         let output = Finished::run(command.args(["-T", "fields"]))?.success()?;
-        output.lines().filter_map(Row::parse).collect()
+        Ok(output.lines().filter_map(Row::parse).collect())
     }
 
     fn scapy(&self, suite: &str) -> Result<Vec<Value>> {
@@ -176,12 +175,13 @@ impl Recording {
 
 impl Row {
     /// One line of `-T fields`; lines of datagrams that are not our ESP (handshakes, for one) are left out.
-    fn parse(line: &str) -> Option<Result<Self>> {
+    fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
         let spi = u32::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok().filter(|spi| spi >> 30 == 0b10)?;
         let sequence = fields.next()?.parse().ok()?;
         let good = matches!(fields.next()?, "1" | "True");
-        Some(Ok(Self { spi, sequence, good, protocol: fields.next().unwrap_or_default().to_owned() }))
+        let protocol = fields.next().and_then(|field| u8::from_str_radix(field.strip_prefix("0x")?, 16).ok());
+        Some(Self { spi, sequence, good, protocol })
     }
 }
 
