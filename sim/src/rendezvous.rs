@@ -66,16 +66,7 @@ impl Rendezvous {
         one_way: Duration,
         observed: SocketAddr,
     ) -> Vec<Outgoing> {
-        let welcome = ToAgent::Welcome(Welcome {
-            protocol: warren_proto::control::PROTOCOL,
-            certificate: certificate.clone(),
-            network: self.network.clone(),
-            observed,
-            relays: vec![Relay { addr: self.addr, token: *node.as_bytes() }],
-            stun: Vec::new(),
-            server_version: String::new(),
-            dashboard: String::new(),
-        });
+        let welcome = self.welcome(node, certificate.clone(), observed);
         let entry = |certificate: &[u8]| Peer { certificate: certificate.to_vec(), online: true };
         let peers = self.members.values().map(|member| entry(&member.certificate)).collect();
         let mut out =
@@ -87,6 +78,25 @@ impl Rendezvous {
         let member = Member { certificate, candidates: CandidateSet::default(), one_way, bound: None };
         self.members.insert(node, member);
         out
+    }
+
+    fn welcome(&self, node: NodeId, certificate: Vec<u8>, observed: SocketAddr) -> ToAgent {
+        ToAgent::Welcome(Welcome {
+            protocol: warren_proto::control::PROTOCOL,
+            certificate,
+            network: self.network.clone(),
+            observed,
+            relays: vec![Relay { addr: self.addr, token: *node.as_bytes() }],
+            stun: Vec::new(),
+            server_version: String::new(),
+            dashboard: String::new(),
+        })
+    }
+
+    /// A device connects again with a map of a large mesh: nothing changed since, and nobody else is online.
+    pub(crate) fn rejoin_alone(&self, node: NodeId, certificate: Vec<u8>, observed: SocketAddr) -> Vec<Outgoing> {
+        let map = Map { revision: 1, full: false, peers: vec![], removed: vec![] };
+        vec![(node, self.welcome(node, certificate, observed)), (node, ToAgent::Map(map))]
     }
 
     /// Revokes a device: everybody closes their SAs with it.

@@ -153,6 +153,14 @@ impl World {
         self.drain(host);
     }
 
+    /// A device connects again to a large mesh in which, by now, nobody else is online.
+    pub fn rejoin_alone(&mut self, host: HostId) {
+        let observed = self.source_of(host, RENDEZVOUS);
+        let (id, certificate) = (self.hosts[host].id, self.hosts[host].certificate.clone());
+        let out = self.rendezvous.rejoin_alone(id, certificate, observed);
+        self.deliver_control(out);
+    }
+
     /// The rendezvous and its relay stop, or come back.
     pub fn set_rendezvous(&mut self, up: bool) {
         self.rendezvous.up = up;

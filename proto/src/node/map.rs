@@ -26,6 +26,10 @@ impl Sweep {
 
 impl Node {
     pub(super) fn apply_map(&mut self, map: Map, now: Instant) {
+        if std::mem::take(&mut self.is_first_map) && !map.full {
+            // it names whoever changed and whoever is online: the others are neither
+            self.for_each(now, |peer, shared| peer.set_online(false, shared, now));
+        }
         if map.full {
             let unnamed = self.peers.keys().copied().collect();
             self.sweep = Some(Sweep { unnamed, at: now + SWEEP_AFTER });

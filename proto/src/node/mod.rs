@@ -46,6 +46,8 @@ pub struct Node {
     relays: Vec<RelayLink>,
     revision: u64,
     sweep: Option<Sweep>,
+    /// The next map is the first of its connection.
+    is_first_map: bool,
 }
 
 impl Node {
@@ -64,6 +66,7 @@ impl Node {
             relays: Vec::new(),
             revision: 0,
             sweep: None,
+            is_first_map: true,
         }
     }
 
@@ -272,6 +275,7 @@ impl Node {
 
     fn handle_welcome(&mut self, welcome: Welcome, now: Instant) {
         self.shared.control_up = true;
+        self.is_first_map = true;
         self.relays = welcome.relays.into_iter().map(|relay| RelayLink::new(relay, now)).collect();
         self.replace_certificate(&welcome.certificate, now);
         self.handle_timeout(now);

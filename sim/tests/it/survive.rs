@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use warren_proto::config::Config;
-use warren_sim::{Link, NatKind};
+use warren_sim::{Link, NatKind, World};
 
 use crate::connect::{is_direct, pair, pair_with, stream};
 use crate::packets::{numbered, numbers};
@@ -80,6 +80,19 @@ fn a_revoked_peer_is_cut_off_at_once() {
 
     assert!(world.hosts[1].received.is_empty());
     assert_eq!(world.hosts[1].node.peers().count(), 0);
+}
+
+#[test]
+fn a_peer_that_left_while_we_were_away_is_shown_offline() {
+    let mut world = pair(6, None, None, Link::default());
+    world.run_until(Duration::from_secs(1));
+    let online = |world: &World| world.hosts[0].node.peers().next().expect("one peer").online;
+    assert!(online(&world));
+
+    world.rejoin_alone(0);
+    world.run_until(Duration::from_secs(2));
+
+    assert!(!online(&world));
 }
 
 #[test]
