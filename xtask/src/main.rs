@@ -2,6 +2,7 @@
 
 mod cargo;
 mod check;
+mod postgres;
 mod setup;
 mod system;
 mod tidy;

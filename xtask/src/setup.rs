@@ -43,6 +43,7 @@ const PROGRAMS: &[(&str, &str, Purpose)] = &[
     ("nft", "nftables", Purpose::Demo),
     ("node", "nodejs", Purpose::Tests),
     ("npm", "npm", Purpose::Tests),
+    ("pg_ctl", "postgresql", Purpose::Tests),
     ("ping", "iputils-ping", Purpose::Demo),
     ("tcpdump", "tcpdump", Purpose::Demo),
     ("python3", "python3", Purpose::Tests),
@@ -149,5 +150,8 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<_> = env::split_paths(&path).collect();
     directories.extend(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    // Debian keeps a server's programs apart by version
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    directories.extend(versions.map(|version| version.path().join("bin")));
     directories.into_iter().map(|directory| directory.join(program)).find(|path| path.is_file())
 }

@@ -10,24 +10,18 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 
 use crate::cargo::{Workspace, cargo, run as expect};
+use crate::postgres::Server;
 use crate::setup;
 
-/// All tests that need no privilege, and the examples in the documentation.
+/// All tests that need no privilege, and the examples in the documentation; the store's on both engines.
 pub(crate) fn unit_tests() -> Result<()> {
-    if has_nextest() {
-        expect(&mut cargo(&[
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "warren-lab",
-            "--no-tests",
-            "pass",
-        ]))?;
+    let postgres = Server::start()?;
+    let mut tests = if has_nextest() {
+        cargo(&["nextest", "run", "--locked", "--workspace", "--exclude", "warren-lab", "--no-tests", "pass"])
     } else {
-        expect(&mut cargo(&["test", "--locked", "--workspace", "--exclude", "warren-lab", "--all-targets"]))?;
-    }
+        cargo(&["test", "--locked", "--workspace", "--exclude", "warren-lab", "--all-targets"])
+    };
+    expect(tests.env("WARREN_TEST_POSTGRES", postgres.url()))?;
     expect(&mut cargo(&["test", "--locked", "--workspace", "--doc"]))
 }
 
