@@ -8,9 +8,12 @@ mod meeting;
 mod story;
 mod window;
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::agent::{Agent, Options};
+use crate::binaries;
 use crate::interrupt;
 use crate::nat::NatKind;
 use crate::server::Server;
@@ -43,7 +46,7 @@ pub fn run(once: bool) -> Result<()> {
         return Ok(());
     }
     let port = window::open(&internet)?;
-    invite_in(&story, &internet, &link, port);
+    invite_in(&story, &internet, &link, port)?;
     interrupt::wait_forever()
 }
 
@@ -58,18 +61,29 @@ fn enrol(story: &Story, server: &Server, agent: &Agent) -> Result<()> {
 }
 
 /// What is left running, and how to get at it.
-fn invite_in(story: &Story, internet: &Internet, link: &str, port: u16) {
+fn invite_in(story: &Story, internet: &Internet, link: &str, port: u16) -> Result<()> {
     let path = link.splitn(4, '/').nth(3).unwrap_or_default();
+    let programs = binaries::agent()?;
+    let programs = programs.parent().unwrap_or_else(|| Path::new("."));
     story.say("The mesh and its dashboard stay up until Ctrl-C.");
     let mut text = format!("  dashboard   https://127.0.0.1:{port}/{path}\n");
     text += "              (the link makes the first admin; the certificate is the rendezvous's own)\n";
     for host in internet.sites.iter().flat_map(|site| &site.hosts) {
-        let directory = internet.directory().join(&host.label);
-        text += &format!("  {:<11} sudo ip netns exec {} env \\\n", host.label, host.namespace.name());
-        text += &format!("                WARREN_SOCKET={}/warren.sock bash\n", directory.display());
+        let socket = internet.directory().join(&host.label).join("warren.sock");
+        text += &format!(
+            "  {:<11} sudo ip netns exec {} env WARREN_SOCKET={} \\\n",
+            host.label,
+            host.namespace.name(),
+            socket.display()
+        );
+        text += &format!(
+            "                PATH={}:\"$PATH\" bash      # then: warren status, ping, ..\n",
+            programs.display()
+        );
     }
     text += &format!("  logs        {}", internet.records().display());
     story.show(&text);
+    Ok(())
 }
 
 const PICTURE: &str = "

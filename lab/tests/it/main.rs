@@ -3,6 +3,7 @@
 
 mod cleanup;
 mod connectivity;
+mod demo;
 mod errors;
 mod faults;
 mod hostile;
