@@ -1,10 +1,12 @@
 //! A device as its user runs it: `warren daemon` in the background and `warren` commands beside it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::unistd::chown;
 
 use crate::binaries;
 use crate::host::{Daemon, Finished};
@@ -32,12 +34,19 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Whether it writes its SA keys to `Agent::keylog`.
     pub keylog: bool,
+    /// Whether it runs as nobody, with CAP_NET_ADMIN and no other privilege.
+    pub unprivileged: bool,
 }
 
 impl Options {
     /// Asks for this suite and logs its keys.
     pub fn suite(name: &str) -> Self {
         Self { flags: vec!["--suite".to_owned(), name.to_owned()], keylog: true, ..Self::default() }
+    }
+
+    /// Runs it as nobody, with CAP_NET_ADMIN alone.
+    pub fn unprivileged() -> Self {
+        Self { unprivileged: true, ..Self::default() }
     }
 
     /// Sets a variable of the daemon's environment.
@@ -50,10 +59,17 @@ impl Options {
 impl Agent {
     /// Starts the daemon on an empty state directory and waits until it answers.
     pub fn start(internet: &Internet, label: &str, options: Options) -> Result<Self> {
-        let program = binaries::agent()?;
+        let mut program = binaries::agent()?;
         let host = internet.host(label)?.clone();
         let directory = internet.directory().join(label);
-        std::fs::create_dir_all(&directory)?;
+        fs::create_dir_all(&directory)?;
+        if options.unprivileged {
+            // Its directory is its own, and its program lies where anyone may go: a target directory may be private.
+            chown(&directory, Some(NOBODY.into()), Some(NOBODY.into())).context("give it its directory")?;
+            let copy = directory.join("warren");
+            fs::copy(&program, &copy)?;
+            program = copy;
+        }
         let log = internet.records().join(format!("{label}.log"));
         let daemon = Daemon::start(&mut daemon_command(&program, &host, &directory, &options), &log)?;
         let mut agent = Self { program, host, directory, log, options, daemon };
@@ -141,7 +157,15 @@ impl Agent {
 }
 
 fn daemon_command(program: &PathBuf, host: &Host, directory: &std::path::Path, options: &Options) -> Command {
-    let mut command = host.namespace.command(program);
+    let mut command = if options.unprivileged {
+        let nobody = NOBODY.to_string();
+        let mut command = host.namespace.command("setpriv");
+        command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--bounding-set", "-all,+net_admin"]);
+        command.args(["--inh-caps", "-all,+net_admin", "--ambient-caps", "-all,+net_admin"]).arg(program);
+        command
+    } else {
+        host.namespace.command(program)
+    };
     command.arg("daemon").arg("--state-dir").arg(directory.join("state"));
     command.arg("--socket").arg(directory.join("warren.sock")).args(["--tun", TUN]);
     if options.keylog {
@@ -154,5 +178,7 @@ fn daemon_command(program: &PathBuf, host: &Host, directory: &std::path::Path, o
 /// The overlay's interface on every host of the lab.
 pub const TUN: &str = "warren0";
 
+/// The user that owns nothing, on every Linux.
+const NOBODY: u32 = 65_534;
 /// A debug build on a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);

@@ -9,5 +9,6 @@ mod faults;
 mod hostile;
 mod nat;
 mod oracle;
+mod privilege;
 mod rekey;
 mod revoke;
