@@ -172,3 +172,24 @@ fn assert_direct(a: Option<NatKind>, b: Option<NatKind>) {
 fn begin() -> Instant {
     Instant::now()
 }
+
+#[test]
+fn a_slow_relay_on_which_inits_overlap_loses_no_packet() {
+    for seed in 0..10 {
+        let link = Link { one_way: Duration::from_millis(90), ..Link::default() };
+        let config = Config { small_mesh: 0, ..Config::default() };
+        let mut world = pair_with(config, seed, Some(NatKind::SYMMETRIC), Some(NatKind::SYMMETRIC), link);
+        world.run_until(Duration::from_secs(1));
+        let mut sent = 0;
+        while world.elapsed() < Duration::from_secs(5) {
+            let packet = numbered(&world, 0, 1, sent);
+            world.send(0, &packet);
+            sent += 1;
+            let next = world.elapsed() + Duration::from_millis(10);
+            world.run_until(next);
+        }
+        world.run_until(Duration::from_secs(7));
+
+        assert_eq!(numbers(&world.hosts[1]).len(), sent as usize, "seed {seed}");
+    }
+}
