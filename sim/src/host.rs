@@ -26,6 +26,14 @@ pub struct Host {
     pub(crate) one_way: Duration,
     pub(crate) forwarding: Forwarding,
     pub(crate) dropped: u64,
+    /// Off: it neither sends nor hears, and its timers stand still.
+    pub(crate) up: bool,
+    /// How often it was started: what was under way to an earlier life does not reach this one.
+    pub(crate) life: u32,
+    /// Of its candidates.
+    pub(crate) epoch: u64,
+    /// Of a thousand datagrams that it sends, this many are lost beyond what every link loses.
+    pub upload_loss_per_mille: u32,
 }
 
 /// A datagram to put on the wire.
@@ -55,7 +63,20 @@ impl Host {
             one_way,
             forwarding: Forwarding::default(),
             dropped: 0,
+            up: true,
+            life: 0,
+            epoch: 1,
+            upload_loss_per_mille: 0,
         }
+    }
+
+    /// Starts anew with `node`: everything that lived in memory is gone.
+    pub(crate) fn start(&mut self, node: Node) {
+        self.node = node;
+        self.forwarding = Forwarding::default();
+        self.up = true;
+        self.life += 1;
+        self.epoch += 1;
     }
 
     /// The overlay address of this device.

@@ -26,6 +26,7 @@ struct Member {
     certificate: Vec<u8>,
     candidates: CandidateSet,
     one_way: Duration,
+    online: bool,
     bound: Option<SocketAddr>,
 }
 
@@ -67,16 +68,13 @@ impl Rendezvous {
         observed: SocketAddr,
     ) -> Vec<Outgoing> {
         let welcome = self.welcome(node, certificate.clone(), observed);
-        let entry = |certificate: &[u8]| Peer { certificate: certificate.to_vec(), online: true };
-        let peers = self.members.values().map(|member| entry(&member.certificate)).collect();
+        let others = self.members.iter().filter(|(id, _)| **id != node);
+        let peers = others.map(|(_, member)| entry(&member.certificate, member.online)).collect();
         let mut out =
             vec![(node, welcome), (node, ToAgent::Map(Map { revision: 1, full: true, peers, removed: vec![] }))];
-        for other in self.members.keys() {
-            let peers = vec![entry(&certificate)];
-            out.push((*other, ToAgent::Map(Map { revision: 1, full: false, peers, removed: vec![] })));
-        }
-        let member = Member { certificate, candidates: CandidateSet::default(), one_way, bound: None };
+        let member = Member { certificate, candidates: CandidateSet::default(), one_way, online: true, bound: None };
         self.members.insert(node, member);
+        out.extend(self.tell_others(node));
         out
     }
 
@@ -97,6 +95,41 @@ impl Rendezvous {
     pub(crate) fn rejoin_alone(&self, node: NodeId, certificate: Vec<u8>, observed: SocketAddr) -> Vec<Outgoing> {
         let map = Map { revision: 1, full: false, peers: vec![], removed: vec![] };
         vec![(node, self.welcome(node, certificate, observed)), (node, ToAgent::Map(map))]
+    }
+
+    /// A device's control connection is gone.
+    pub(crate) fn leave(&mut self, node: NodeId) -> Vec<Outgoing> {
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        (member.online, member.bound) = (false, None);
+        self.tell_others(node)
+    }
+
+    /// Everything that lived in memory is gone; members and their certificates are on disk.
+    pub(crate) fn stop(&mut self) {
+        self.up = false;
+        self.pairs.clear();
+        self.channels.clear();
+        for member in self.members.values_mut() {
+            (member.online, member.bound) = (false, None);
+            member.candidates = CandidateSet::default();
+        }
+    }
+
+    /// A device gets another certificate: it learns of it like everybody else.
+    pub(crate) fn certify(&mut self, node: NodeId, certificate: Vec<u8>) -> Vec<Outgoing> {
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        member.certificate = certificate;
+        let peers = vec![entry(&member.certificate, member.online)];
+        let map = Map { revision: 2, full: false, peers, removed: vec![] };
+        self.tell_others(node).into_iter().chain([(node, ToAgent::Map(map))]).collect()
+    }
+
+    fn tell_others(&self, node: NodeId) -> Vec<Outgoing> {
+        let Some(member) = self.members.get(&node) else { return Vec::new() };
+        let peers = vec![entry(&member.certificate, member.online)];
+        let map = Map { revision: 2, full: false, peers, removed: vec![] };
+        let others = self.members.iter().filter(|(id, other)| **id != node && other.online);
+        others.map(|(id, _)| (*id, ToAgent::Map(map.clone()))).collect()
     }
 
     /// Revokes a device: everybody closes their SAs with it.
@@ -134,6 +167,9 @@ impl Rendezvous {
 
     fn connect(&mut self, from: NodeId, peer: NodeId) -> Vec<Outgoing> {
         let (a, b) = (from.min(peer), from.max(peer));
+        if ![a, b].iter().all(|id| self.members.get(id).is_some_and(|member| member.online)) {
+            return Vec::new();
+        }
         let (channel_a, channel_b) = self.channels(a, b);
         let attempt = self.next_attempt;
         self.next_attempt += 1;
@@ -183,4 +219,8 @@ impl Rendezvous {
         let receiver = self.members.get(&channel.peer)?;
         (sender.bound == Some(from)).then_some((receiver.bound?, channel.peer_channel))
     }
+}
+
+fn entry(certificate: &[u8], online: bool) -> Peer {
+    Peer { certificate: certificate.to_vec(), online }
 }

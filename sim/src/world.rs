@@ -48,6 +48,8 @@ pub struct World {
     pub nats: Vec<Nat>,
     /// Every datagram that a host put on the wire after its NAT: source, destination, payload.
     pub captured: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// How often a timer of any node fired.
+    pub wakeups: u64,
     rendezvous: Rendezvous,
     signer: NetworkSigner,
     link: Link,
@@ -56,6 +58,14 @@ pub struct World {
     rng: ChaCha20Rng,
     begin: Instant,
     now: Instant,
+    devices: Vec<Device>,
+}
+
+/// What a host keeps on disk.
+struct Device {
+    config: Config,
+    secret: StaticSecret,
+    certificate: Certificate,
 }
 
 struct Pending {
@@ -65,9 +75,18 @@ struct Pending {
 }
 
 enum What {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
-    Inside { from: SocketAddr, host: HostId, bytes: Vec<u8> },
-    ToAgent(HostId, Box<ToAgent>),
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Inside {
+        from: SocketAddr,
+        host: HostId,
+        bytes: Vec<u8>,
+    },
+    /// With the number of the life that the host had when it was sent.
+    ToAgent(HostId, u32, Box<ToAgent>),
     ToServer(NodeId, Box<ToServer>),
 }
 
@@ -87,6 +106,7 @@ impl World {
             hosts: Vec::new(),
             nats: Vec::new(),
             captured: Vec::new(),
+            wakeups: 0,
             rendezvous: Rendezvous::new(RENDEZVOUS, network),
             signer,
             link,
@@ -95,6 +115,7 @@ impl World {
             rng,
             begin,
             now: begin,
+            devices: Vec::new(),
         }
     }
 
@@ -115,12 +136,8 @@ impl World {
         let index = u8::try_from(self.hosts.len() + 1).expect("a test has fewer than 255 hosts");
         let secret = StaticSecret::new(bytes(&mut self.rng));
         let certificate = self.certificate(index, &secret);
-        let encoded = certificate.sign(&self.signer).expect("the certificate is well-formed");
-        let network = self.rendezvous.network.clone();
-        let verified = VerifiedCertificate::verify(&encoded, &network.id, &network.signing_key, BEGIN)
-            .expect("we have just signed it");
-        let local = LocalDevice { static_secret: secret, certificate: verified, network };
-        let node = Node::new(config, local, bytes(&mut self.rng), BEGIN, self.now);
+        self.devices.push(Device { config, secret, certificate });
+        let (node, encoded) = self.boot(self.devices.len() - 1, BEGIN);
         let port = 50_000 + u16::from(index);
         let ip = match nat {
             Some(nat) => Ipv4Addr::new(192, 168, u8::try_from(nat).expect("few NATs"), index),
@@ -134,6 +151,65 @@ impl World {
         host
     }
 
+    fn boot(&mut self, host: HostId, wall: UnixTime) -> (Node, Vec<u8>) {
+        let device = &self.devices[host];
+        let encoded = device.certificate.sign(&self.signer).expect("the certificate is well-formed");
+        let network = self.rendezvous.network.clone();
+        let verified = VerifiedCertificate::verify(&encoded, &network.id, &network.signing_key, BEGIN)
+            .expect("we have just signed it");
+        let local = LocalDevice { static_secret: device.secret.clone(), certificate: verified, network };
+        let (config, seed) = (device.config.clone(), bytes(&mut self.rng));
+        (Node::new(config, local, seed, wall, self.now), encoded)
+    }
+
+    /// Power goes: a device says nothing more. The rendezvous notices at once.
+    pub fn crash(&mut self, host: HostId) {
+        self.hosts[host].up = false;
+        if self.rendezvous.up {
+            let out = self.rendezvous.leave(self.hosts[host].id);
+            self.deliver_control(out);
+        }
+    }
+
+    /// A device comes up with what it has on disk, its clock off by `clock` seconds, and connects.
+    pub fn restart(&mut self, host: HostId, clock: i64) {
+        let wall = BEGIN.as_secs().saturating_add(self.elapsed().as_secs()).saturating_add_signed(clock);
+        let (node, _) = self.boot(host, UnixTime::from_secs(wall));
+        self.hosts[host].start(node);
+        self.join(host);
+    }
+
+    /// Moves a device behind another NAT, or none: another address, and a rendezvous that sees it there.
+    pub fn move_to(&mut self, host: HostId, nat: Option<usize>) {
+        let index = u8::try_from(host + 1).expect("few hosts");
+        let moves = u8::try_from(self.hosts[host].epoch % 100).expect("below 256");
+        let ip = match nat {
+            Some(nat) => Ipv4Addr::new(192, 168, u8::try_from(nat).expect("few NATs"), index),
+            None => Ipv4Addr::new(198, 51, moves, index),
+        };
+        let device = &mut self.hosts[host];
+        device.addr = SocketAddr::new(IpAddr::V4(ip), device.addr.port());
+        (device.nat, device.epoch) = (nat, device.epoch + 1);
+        device.node.handle_network_change(self.now);
+        self.gather(host);
+    }
+
+    /// Gives a device another name, which is told to everybody.
+    pub fn rename(&mut self, host: HostId, name: &str) {
+        let certificate = &mut self.devices[host].certificate;
+        certificate.name = name.to_owned();
+        certificate.epoch += 1;
+        let encoded = certificate.sign(&self.signer).expect("the certificate is well-formed");
+        self.hosts[host].certificate.clone_from(&encoded);
+        let out = self.rendezvous.certify(self.hosts[host].id, encoded);
+        self.deliver_control(out);
+    }
+
+    /// Changes what every wire does from now on, but for the delay of hosts that are there.
+    pub fn set_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
     /// A device connects to the rendezvous (again).
     pub fn join(&mut self, host: HostId) {
         let observed = self.source_of(host, RENDEZVOUS);
@@ -141,14 +217,22 @@ impl World {
             let host = &self.hosts[host];
             (host.id, host.certificate.clone(), host.one_way)
         };
+        if !self.rendezvous.up {
+            return;
+        }
         let out = self.rendezvous.join(id, certificate, one_way, observed);
         self.deliver_control(out);
-        let addr = self.hosts[host].addr;
+        self.gather(host);
+    }
+
+    fn gather(&mut self, host: HostId) {
+        let observed = self.source_of(host, RENDEZVOUS);
+        let (addr, epoch) = (self.hosts[host].addr, self.hosts[host].epoch);
         let mut candidates = vec![Candidate { addr, kind: CandidateKind::Host }];
         if observed != addr {
             candidates.push(Candidate { addr: observed, kind: CandidateKind::Reflexive });
         }
-        let set = CandidateSet { epoch: 1, candidates, nat: NatReport::default() };
+        let set = CandidateSet { epoch, candidates, nat: NatReport::default() };
         self.hosts[host].node.handle_candidates(set, self.now);
         self.drain(host);
     }
@@ -161,10 +245,17 @@ impl World {
         self.deliver_control(out);
     }
 
-    /// The rendezvous and its relay stop, or come back.
+    /// The rendezvous and its relay stop, or come back with nothing but their database; devices reconnect at once.
     pub fn set_rendezvous(&mut self, up: bool) {
-        self.rendezvous.up = up;
-        if !up {
+        if up {
+            self.rendezvous.up = true;
+            (0..self.hosts.len()).filter(|host| self.hosts[*host].up).collect::<Vec<_>>().into_iter().for_each(
+                |host| {
+                    self.join(host);
+                },
+            );
+        } else {
+            self.rendezvous.stop();
             self.hosts.iter_mut().for_each(|host| host.node.handle_control_lost());
         }
     }
@@ -172,6 +263,13 @@ impl World {
     /// No `Start` reaches `host`, so the other end begins alone.
     pub fn lose_starts(&mut self, host: HostId) {
         self.rendezvous.starless = Some(self.hosts[host].id);
+    }
+
+    /// One device loses its control connection.
+    pub fn lose_control(&mut self, host: HostId) {
+        self.hosts[host].node.handle_control_lost();
+        let out = self.rendezvous.leave(self.hosts[host].id);
+        self.deliver_control(out);
     }
 
     /// Takes a device out of the network.
@@ -182,9 +280,17 @@ impl World {
 
     /// A program of `host` sends an inner packet.
     pub fn send(&mut self, host: HostId, packet: &[u8]) {
+        if !self.hosts[host].up {
+            return;
+        }
         let out = self.hosts[host].send(packet, self.now);
         out.into_iter().for_each(|outbound| self.put_on_wire(host, outbound));
         self.drain(host);
+    }
+
+    /// A stranger sends a datagram to the outer address of `host`, from an address of its own.
+    pub fn inject(&mut self, host: HostId, from: SocketAddr, datagram: &[u8]) {
+        self.hand_over(host, from, datagram);
     }
 
     /// Runs until `until` after the beginning.
@@ -201,6 +307,8 @@ impl World {
                 self.happen(pending.what);
             } else if let Some((_, host)) = timer {
                 self.hosts[host].node.handle_timeout(self.now);
+                self.wakeups += 1;
+                assert!(self.hosts[host].node.poll_timeout().is_none_or(|at| at > self.now), "a timer that is done");
                 self.drain(host);
             }
         }
@@ -208,7 +316,8 @@ impl World {
     }
 
     fn next_timer(&self) -> Option<(Instant, HostId)> {
-        let timers = self.hosts.iter().enumerate().filter_map(|(id, host)| Some((host.node.poll_timeout()?, id)));
+        let up = self.hosts.iter().enumerate().filter(|(_, host)| host.up);
+        let timers = up.filter_map(|(id, host)| Some((host.node.poll_timeout()?, id)));
         timers.min()
     }
 
@@ -216,7 +325,10 @@ impl World {
         match what {
             What::Datagram { from, to, bytes } => self.arrive(from, to, &bytes),
             What::Inside { from, host, bytes } => self.hand_over(host, from, &bytes),
-            What::ToAgent(host, message) => {
+            What::ToAgent(host, life, message) => {
+                if !self.hosts[host].up || self.hosts[host].life != life {
+                    return;
+                }
                 self.hosts[host].node.handle_control(*message, self.now);
                 self.drain(host);
             }
@@ -262,6 +374,9 @@ impl World {
     }
 
     fn hand_over(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+        if !self.hosts[host].up {
+            return;
+        }
         self.hosts[host].receive(from, bytes, self.now);
         self.drain(host);
     }
@@ -311,7 +426,8 @@ impl World {
         let dies_on_the_way = outbound.ttl.is_some_and(|ttl| ttl < HOPS_BETWEEN_NATS);
         self.captured.push((source, to, datagram.clone()));
         let hairpin = self.hosts[host].nat.is_some_and(|nat| self.nats[nat].address() == to.ip());
-        if dies_on_the_way || hairpin || self.rng.next_u32() % 1000 < self.link.loss_per_mille {
+        let lost = self.rng.next_u32() % 1000 < self.link.loss_per_mille + self.hosts[host].upload_loss_per_mille;
+        if dies_on_the_way || hairpin || lost {
             return;
         }
         self.enqueue_datagram(source, to, datagram, self.hosts[host].one_way);
@@ -329,8 +445,8 @@ impl World {
     fn deliver_control(&mut self, out: Vec<Outgoing>) {
         for (node, message) in out {
             if let Some(host) = self.hosts.iter().position(|host| host.id == node) {
-                let delay = self.hosts[host].one_way;
-                self.enqueue(delay, What::ToAgent(host, Box::new(message)));
+                let (delay, life) = (self.hosts[host].one_way, self.hosts[host].life);
+                self.enqueue(delay, What::ToAgent(host, life, Box::new(message)));
             }
         }
     }

@@ -2,4 +2,7 @@
 
 mod connect;
 mod packets;
+mod recover;
+mod roam;
+mod sparing;
 mod survive;
