@@ -461,7 +461,7 @@ impl Peer {
             self.confirm = None;
             self.timers.stop(Timer::Confirm);
         }
-        if self.rotation.confirm(base, simultaneous(shared)) {
+        if self.rotation.heard(base, simultaneous(shared), now) {
             self.responding.forget(base);
             self.sending_changed(shared, now);
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Event, Peer, Shared, TICK};
 use crate::control::{PathReport, ToServer};
 use crate::io::Remote;
+use crate::keys::SpiBase;
 use crate::path::Selection;
 use crate::timer::Timer;
 
@@ -14,6 +15,8 @@ use crate::timer::Timer;
 pub(super) struct Traffic {
     sealed: u64,
     opened: u64,
+    /// What the session we send on had opened.
+    answered: Option<(SpiBase, u64)>,
     data: u64,
     quiet_ticks: u32,
     used_at: Instant,
@@ -28,6 +31,7 @@ impl Traffic {
         Self {
             sealed: 0,
             opened: 0,
+            answered: None,
             data: 0,
             quiet_ticks: 0,
             used_at: now,
@@ -62,15 +66,17 @@ impl Peer {
         self.traffic.quiet_ticks = if sent || heard { 0 } else { self.traffic.quiet_ticks + 1 };
         (self.traffic.sealed, self.traffic.opened, self.traffic.data) = (sealed, opened, data);
         self.path.note_traffic(sealed, opened, now);
-        self.look_for_deaf_peer(sent, heard, shared, now);
+        self.look_for_deaf_peer(sent, shared, now);
         self.check_packet_limit(shared, now);
         self.report_if_due(shared, now);
         self.rest_or_tick_again(now);
     }
 
     /// A peer that restarted has lost its keys and cannot say so: a new handshake finds out (WireGuard section 6.5).
-    fn look_for_deaf_peer(&mut self, sent: bool, heard: bool, shared: &mut Shared, now: Instant) {
-        if heard {
+    /// What it says on another session than the one we send on does not prove that it can open what we send.
+    fn look_for_deaf_peer(&mut self, sent: bool, shared: &mut Shared, now: Instant) {
+        let answered = self.rotation.sending().map(|session| (session.local(), session.opened()));
+        if std::mem::replace(&mut self.traffic.answered, answered) != answered {
             self.traffic.unheard_since = None;
         } else if sent {
             let since = *self.traffic.unheard_since.get_or_insert(now);

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! A newer confirmed session takes over sending. Of two born at the same time (both sides initiated) the one whose
-//! initiator has the lower static key wins, so both ends settle on the same one and neither flaps. A session that lost
-//! keeps receiving until its time is over: no packet in flight is lost by a rekey.
+//! initiator has the lower static key wins, so both ends settle on the same one and neither flaps. A session on which
+//! the peer was heard before it initiated the other is no twin of that one: the peer had it, and wants another or has
+//! lost it. A session that lost keeps receiving until its time is over: no packet in flight is lost by a rekey.
 //!
 //! Handshakes and the decision to start one belong to `peer`.
 
@@ -31,6 +32,8 @@ pub struct Session {
     initiator_is_lower: bool,
     born: Instant,
     confirmed: bool,
+    /// When the peer was first heard on it.
+    heard: Option<Instant>,
     outbound: [Arc<OutboundSa>; 2],
     inbound: [Arc<InboundSa>; 2],
 }
@@ -87,6 +90,7 @@ impl Session {
             initiator_is_lower: params.initiator_is_lower,
             born: now,
             confirmed: params.initiator,
+            heard: None,
             outbound: [outbound(Family::V4), outbound(Family::V6)],
             inbound: [inbound(Family::V4), inbound(Family::V6)],
         }
@@ -167,13 +171,13 @@ impl Rotation {
         gone
     }
 
-    /// The peer was heard on the session it initiated: it may be sent on. Says whether the sending session changed.
-    pub fn confirm(&mut self, local: SpiBase, simultaneous: Duration) -> bool {
-        let Some(session) = self.sessions.iter_mut().find(|session| session.local == local && !session.confirmed)
-        else {
+    /// The peer was heard on a session: one that it initiated may be sent on. Says whether the sending session changed.
+    pub fn heard(&mut self, local: SpiBase, simultaneous: Duration, now: Instant) -> bool {
+        let Some(session) = self.sessions.iter_mut().find(|session| session.local == local) else { return false };
+        session.heard.get_or_insert(now);
+        if std::mem::replace(&mut session.confirmed, true) {
             return false;
-        };
-        session.confirmed = true;
+        }
         self.elect(local, simultaneous)
     }
 
@@ -231,7 +235,8 @@ impl Rotation {
             None => true,
             Some(current) => {
                 let apart = challenger.born.max(current.born) - challenger.born.min(current.born);
-                let tie = apart < simultaneous && challenger.initiator != current.initiator;
+                let unknown = current.heard.is_none_or(|at| at >= challenger.born);
+                let tie = apart < simultaneous && challenger.initiator != current.initiator && unknown;
                 if tie { challenger.initiator_is_lower } else { challenger.born >= current.born }
             }
         };

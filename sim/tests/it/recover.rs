@@ -14,6 +14,40 @@ const CONE: Option<NatKind> = Some(NatKind::PORT_RESTRICTED);
 const SYMMETRIC: Option<NatKind> = Some(NatKind::SYMMETRIC);
 
 #[test]
+fn a_stream_to_a_peer_that_restarted_goes_on_within_five_seconds() {
+    for seed in 0..5 {
+        let mut world = pair(seed, CONE, CONE, Link::default());
+        stream(&mut world, Duration::from_secs(3));
+
+        world.crash(1);
+        world.restart(1, 0);
+        stream(&mut world, Duration::from_secs(8));
+        let before = world.hosts[1].received.len();
+        stream(&mut world, Duration::from_secs(9));
+        world.run_until(Duration::from_secs(10));
+
+        let arrived = world.hosts[1].received.len() - before;
+        assert!(arrived >= 990, "seed {seed}: {arrived} of 1,000 arrived");
+    }
+}
+
+#[test]
+fn a_device_whose_clock_went_back_is_let_in() {
+    for back in [1, 20, 40] {
+        let mut world = pair(1, SYMMETRIC, SYMMETRIC, Link::default());
+        world.run_until(Duration::from_secs(5));
+        let latest = world.elapsed();
+
+        world.crash(1);
+        world.restart(1, -back);
+        world.run_until(latest + Duration::from_secs(1));
+
+        assert!(has_session(&world, 0) && has_session(&world, 1), "{back} s back");
+        exchange(&mut world, Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn a_pair_half_a_world_apart_connects_and_rekeys_without_loss() {
     let link = Link { one_way: Duration::from_millis(300), jitter: Duration::from_millis(40), loss_per_mille: 0 };
     let config =
