@@ -32,6 +32,11 @@ impl Traffic {
         self.waiting_since = None;
     }
 
+    /// How long we have heard nothing since we sent.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
     /// Whether we have sent and heard nothing for long enough to doubt a path with this round-trip time.
     pub(super) fn is_doubtful(&self, srtt: Duration, now: Instant) -> bool {
         // the counters are read about once a second: a look that comes a little early must not cost another second

@@ -14,7 +14,11 @@ impl Agent {
     /// Packets sealed and opened under the session so far, probes included; to be told about once a second while any
     /// move, and first thing after a pause.
     pub fn note_traffic(&mut self, sent: u64, received: u64, now: Instant) {
-        if self.traffic.note(sent, received, now) && self.ready {
+        let sends = self.traffic.note(sent, received, now);
+        if self.ready {
+            self.ask_silent_peer(now);
+        }
+        if sends && self.ready {
             self.review_if_due(now);
             if let Some(pair) = self.selected_pair().filter(|pair| pair.is_direct()) {
                 let (remote, srtt) = (pair.remote, pair.srtt());
@@ -28,6 +32,18 @@ impl Agent {
             }
         }
         self.advance(now);
+    }
+
+    /// A peer that has nothing to say is not deaf, but that shows only when it is asked. Doubting a direct path asks as
+    /// well, so this one ping is for what is not doubted: a relay, and a path that has carried too little.
+    fn ask_silent_peer(&mut self, now: Instant) {
+        let Some(pair) = self.selected_pair() else { return };
+        // ever more seldom: each question is something sent, for which the silence would be watched longer
+        let (remote, pause) = (pair.remote, liveness::patience(pair.srtt()).max(self.traffic.waited(now) / 2));
+        let asked = pair.probed_at.is_some_and(|at| now.saturating_duration_since(at) < pause);
+        if !asked && self.traffic.is_doubtful(pair.srtt(), now) && !matches!(pair.stage, Stage::Suspect(_)) {
+            self.send_ping(remote, 0, now);
+        }
     }
 
     /// Our own addresses or routes changed: nothing that was proved counts, data goes by the relay until it is again.

@@ -11,6 +11,20 @@ use crate::packets::{numbered, numbers};
 const SYMMETRIC: Option<NatKind> = Some(NatKind::SYMMETRIC);
 
 #[test]
+fn a_peer_that_only_listens_is_not_taken_for_deaf() {
+    for nat in [SYMMETRIC, None] {
+        for every in [Duration::from_millis(100), Duration::from_secs(5), Duration::from_secs(10)] {
+            let mut world = pair(1, nat, nat, Link::default());
+            world.run_until(Duration::from_secs(2));
+
+            drip(&mut world, every, Duration::from_secs(100));
+
+            assert_eq!(rekeys(&world), 0, "a packet every {every:?}, {nat:?}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_pair_rests() {
     let mut world = pair(3, None, None, Link::default());
     world.run_until(Duration::from_secs(60));
