@@ -164,6 +164,8 @@ impl Node {
     /// The machine's addresses or routes changed: paths are unproven, sessions stay.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.relays.iter_mut().for_each(|link| link.rebind(now));
+        // first of all: what goes by a relay from an address that is not bound is lost
+        self.bind_relays(now);
         self.for_each(now, |peer, shared| peer.handle_network_change(shared, now));
     }
 
@@ -180,12 +182,7 @@ impl Node {
             }
             self.with(id, now, |peer, shared| peer.handle_timeout(shared, now));
         }
-        let keepalive = self.shared.config.keepalive;
-        for link in &mut self.relays {
-            if let Some(bind) = link.handle_timeout(keepalive, now) {
-                self.shared.transmit(link.remote(), bind);
-            }
-        }
+        self.bind_relays(now);
         self.sweep_if_due(now);
     }
 
@@ -281,6 +278,14 @@ impl Node {
         self.handle_timeout(now);
         self.offer_candidates();
         self.for_each(now, |peer, shared| peer.control_renewed(shared, now));
+    }
+
+    fn bind_relays(&mut self, now: Instant) {
+        for link in &mut self.relays {
+            if let Some(bind) = link.handle_timeout(now) {
+                self.shared.transmit(link.remote(), bind);
+            }
+        }
     }
 
     fn offer_candidates(&mut self) {

@@ -54,15 +54,15 @@ impl RelayLink {
     }
 
     /// The BIND that is due, if one is.
-    pub(super) fn handle_timeout(&mut self, keepalive: Duration, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Vec<u8>> {
         if now < self.next {
             return None;
         }
         self.unanswered += 1;
         self.bound &= self.unanswered <= LOST_AFTER;
-        let pause = if self.bound { keepalive } else { FIRST_RETRY * (1 << self.unanswered.min(MAX_DOUBLINGS)) };
-        // a keepalive that stays unanswered is repeated soon: one lost datagram is no lost binding
-        self.next = now + if self.unanswered > 1 { pause.min(FIRST_RETRY * 4) } else { pause };
+        // one lost datagram is no lost binding, but another silent interval would be the end of the NAT's mapping
+        let pause = if self.bound { REPEAT } else { FIRST_RETRY * (1 << (self.unanswered - 1).min(MAX_DOUBLINGS)) };
+        self.next = now + pause;
         Some(Message::Bind(self.relay.token).encode())
     }
 
@@ -73,6 +73,8 @@ impl RelayLink {
 
 /// Unanswered BINDs after which the binding counts as lost.
 const LOST_AFTER: u32 = 3;
+/// Pause before a keepalive is repeated that was not answered.
+const REPEAT: Duration = Duration::from_secs(1);
 /// First pause between unanswered BINDs; doubles to 8 s.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const MAX_DOUBLINGS: u32 = 5;

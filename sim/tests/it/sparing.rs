@@ -37,6 +37,21 @@ fn an_idle_pair_rests() {
     assert!(wakeups < 2 * 28 * 9, "{wakeups} wakeups in ten minutes");
 }
 
+#[test]
+fn a_rendezvous_that_is_gone_is_not_called_every_second() {
+    let mut world = pair(4, None, None, Link::default());
+    world.run_until(Duration::from_secs(5));
+    world.set_rendezvous(false);
+    world.run_until(Duration::from_secs(60));
+    let to_relay = |world: &World| world.captured.iter().filter(|(_, to, _)| to.port() == 3480).count();
+    let before = to_relay(&world);
+
+    world.run_until(Duration::from_secs(660));
+
+    let sent = to_relay(&world) - before;
+    assert!(sent < 200, "{sent} datagrams in ten minutes");
+}
+
 fn drip(world: &mut World, every: Duration, until: Duration) {
     let mut number = 0;
     while world.elapsed() < until {
