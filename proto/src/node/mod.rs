@@ -300,13 +300,16 @@ impl Node {
         let Some(link) = self.relays.iter_mut().find(|link| link.addr() == relay) else {
             return self.shared.count(Discard::RelayChannel);
         };
-        match relay::Message::decode(payload) {
-            Ok(message) => {
-                if let Some(answer) = link.handle(&message, keepalive, now) {
-                    self.shared.transmit(link.remote(), answer);
-                }
-            }
-            Err(reason) => self.shared.count(reason),
+        let message = match relay::Message::decode(payload) {
+            Ok(message) => message,
+            Err(reason) => return self.shared.count(reason),
+        };
+        let was_bound = link.is_bound();
+        if let Some(answer) = link.handle(&message, keepalive, now) {
+            self.shared.transmit(link.remote(), answer);
+        }
+        if link.is_bound() && !was_bound {
+            self.for_each(now, |peer, _| peer.handle_relay_bound(relay, now));
         }
     }
 

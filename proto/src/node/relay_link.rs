@@ -39,6 +39,10 @@ impl RelayLink {
         self.next = now;
     }
 
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound
+    }
+
     /// A message of the relay; the answer to send, if any.
     pub(super) fn handle(&mut self, message: &Message, keepalive: Duration, now: Instant) -> Option<Vec<u8>> {
         match message {
@@ -61,8 +65,12 @@ impl RelayLink {
         self.unanswered += 1;
         self.bound &= self.unanswered <= LOST_AFTER;
         // one lost datagram is no lost binding, but another silent interval would be the end of the NAT's mapping
-        let pause = if self.bound { REPEAT } else { FIRST_RETRY * (1 << (self.unanswered - 1).min(MAX_DOUBLINGS)) };
-        self.next = now + pause;
+        self.next = now
+            + match self.unanswered {
+                _ if self.bound => REPEAT,
+                tries @ ..=EAGER => REPEAT.min(FIRST_RETRY * (1 << (tries - 1))),
+                _ => RARE,
+            };
         Some(Message::Bind(self.relay.token).encode())
     }
 
@@ -75,6 +83,8 @@ impl RelayLink {
 const LOST_AFTER: u32 = 3;
 /// Pause before a keepalive is repeated that was not answered.
 const REPEAT: Duration = Duration::from_secs(1);
-/// First pause between unanswered BINDs; doubles to 8 s.
+/// First pause between unanswered BINDs; doubles to `REPEAT`, since nothing reaches us before one is answered.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-const MAX_DOUBLINGS: u32 = 5;
+/// So many BINDs unanswered were no bad luck: the relay is gone.
+const EAGER: u32 = 10;
+const RARE: Duration = Duration::from_secs(8);

@@ -16,7 +16,7 @@ mod shared;
 mod traffic;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -162,6 +162,13 @@ impl Peer {
         if self.rotation.sending().is_none() {
             shared.release_bases(self.handshaking.finish());
             self.start_handshake(shared, now);
+        }
+    }
+
+    /// The relay sends on to us from now on: answers to earlier INITs were lost there.
+    pub(crate) fn handle_relay_bound(&mut self, relay: SocketAddr, now: Instant) {
+        if self.relay.is_some_and(|channel| channel.relay == relay) && self.handshaking.is_running() {
+            self.timers.set(Timer::Handshake, now);
         }
     }
 

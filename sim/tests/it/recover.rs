@@ -64,6 +64,18 @@ fn a_pair_half_a_world_apart_connects_and_rekeys_without_loss() {
 }
 
 #[test]
+fn with_a_fifth_of_all_datagrams_lost_a_session_stands_within_five_seconds() {
+    for seed in 0..20 {
+        let link = Link { loss_per_mille: 200, ..Link::default() };
+        let mut world = pair(seed, SYMMETRIC, SYMMETRIC, link);
+
+        world.run_until(Duration::from_secs(5));
+
+        assert!(has_session(&world, 0) && has_session(&world, 1), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_relayed_pair_is_back_a_second_after_the_rendezvous() {
     let mut world = pair(4, SYMMETRIC, SYMMETRIC, Link::default());
     world.run_until(Duration::from_secs(3));
