@@ -123,8 +123,8 @@ impl Peer {
     pub(crate) fn set_online(&mut self, online: bool, shared: &mut Shared, now: Instant) {
         let came = online && !self.online;
         self.online = online;
-        if came && shared.small_mesh {
-            self.connect(shared, now);
+        if came && (shared.small_mesh || !self.queue.is_empty()) {
+            self.connect_anew(shared, now);
         }
     }
 
@@ -139,9 +139,15 @@ impl Peer {
     /// The rendezvous is back: what it held for us is gone with the old connection.
     pub(crate) fn control_renewed(&mut self, shared: &mut Shared, now: Instant) {
         self.set_relay(None, now);
-        if self.online && (shared.small_mesh || self.rotation.sending().is_some()) {
-            self.connect(shared, now);
+        if self.online && (shared.small_mesh || self.rotation.sending().is_some() || !self.queue.is_empty()) {
+            self.connect_anew(shared, now);
         }
+    }
+
+    /// Connects at once, whatever pause earlier failures had come to.
+    fn connect_anew(&mut self, shared: &mut Shared, now: Instant) {
+        self.timers.stop(Timer::Connect);
+        self.connect(shared, now);
     }
 
     /// Wants a session and a path, now. Idempotent.

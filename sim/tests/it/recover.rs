@@ -93,6 +93,44 @@ fn a_relayed_pair_is_back_a_second_after_the_rendezvous() {
 }
 
 #[test]
+fn a_relayed_pair_is_asked_for_as_soon_as_the_rendezvous_is_back() {
+    let config = Config { small_mesh: 0, ..Config::default() };
+    let mut world = pair_with(config, 14, SYMMETRIC, SYMMETRIC, Link::default());
+    world.run_until(Duration::from_secs(3));
+    // it comes back for a moment: long enough to welcome, not to open a pair
+    world.set_rendezvous(false);
+    world.set_rendezvous(true);
+    world.run_until(Duration::from_millis(3_015));
+    world.set_rendezvous(false);
+    for second in 4..400 {
+        let packet = numbered(&world, 0, 1, 1);
+        world.send(0, &packet);
+        world.run_until(Duration::from_secs(second));
+    }
+
+    world.set_rendezvous(true);
+    world.run_until(Duration::from_millis(399_400));
+
+    assert!(numbers(&world.hosts[1]).contains(&1));
+}
+
+#[test]
+fn a_packet_for_a_peer_that_is_away_brings_the_pair_up_as_soon_as_it_comes() {
+    let config = Config { small_mesh: 0, ..Config::default() };
+    let mut world = pair_with(config, 5, SYMMETRIC, SYMMETRIC, Link::default());
+    world.crash(1);
+    world.run_until(Duration::from_secs(1));
+    let packet = numbered(&world, 0, 1, 1);
+
+    world.send(0, &packet);
+    world.run_until(Duration::from_secs(20));
+    world.restart(1, 0);
+    world.run_until(Duration::from_secs(21));
+
+    assert_eq!(world.hosts[1].received, [packet]);
+}
+
+#[test]
 fn a_rename_interrupts_nothing() {
     let config =
         Config { rekey_after: Duration::from_secs(4), reject_after: Duration::from_secs(6), ..Config::default() };
