@@ -167,8 +167,8 @@ impl Peer {
         self.set_relay(Some(channel), now);
         if self.rotation.sending().is_none() {
             shared.release_bases(self.handshaking.finish());
-            self.start_handshake(shared, now);
         }
+        self.rekey_if_overdue(shared, now);
     }
 
     /// The relay sends on to us from now on: answers to earlier INITs were lost there.
@@ -376,14 +376,28 @@ impl Peer {
     }
 
     fn retry_connect(&mut self, shared: &mut Shared, now: Instant) {
-        if self.relay.is_none() && self.is_wanted(shared, now) && self.online {
+        if !self.is_wanted(shared, now) || !self.online {
+            return;
+        }
+        if self.relay.is_none() {
             self.ask_for_pair(shared, now);
+        }
+        if self.rotation.sending().is_none() {
+            self.start_handshake(shared, now);
         }
     }
 
     /// Whether somebody would miss the pair: it is used, or the mesh is small enough to keep every pair.
     fn is_wanted(&self, shared: &Shared, now: Instant) -> bool {
         (shared.small_mesh && self.online) || self.traffic.is_recent(shared.config.idle_after, now)
+    }
+
+    /// Makes up for a handshake that could not be made, or was not wanted, when it was due.
+    fn rekey_if_overdue(&mut self, shared: &mut Shared, now: Instant) {
+        let due = |session: &Session| session.born() + rekey_after(session.is_initiator(), shared);
+        if self.rotation.sending().map_or(now, due) <= now {
+            self.start_handshake(shared, now);
+        }
     }
 
     fn start_handshake(&mut self, shared: &mut Shared, now: Instant) {
@@ -395,13 +409,17 @@ impl Peer {
     fn retry_handshake(&mut self, shared: &mut Shared, now: Instant) {
         if self.handshaking.has_failed(now) {
             shared.release_bases(self.handshaking.finish());
+            self.timers.set_no_later(Timer::Connect, now + CONNECT_RETRY_MAX);
             return;
         }
         self.send_init(shared, now);
     }
 
     fn send_init(&mut self, shared: &mut Shared, now: Instant) {
-        let Some(to) = self.handshake_remote() else { return };
+        let Some(to) = self.handshake_remote(shared.control_up) else {
+            // the next relay channel or path begins anew
+            return shared.release_bases(self.handshaking.finish());
+        };
         let base = shared.allocate_base(self.node());
         let timestamp = self.handshaking.timestamp(shared.unix_time(now));
         let peer = self.certificate.static_key;
@@ -418,13 +436,14 @@ impl Peer {
     }
 
     /// The path in use and the relay in turn: a rekey must also get through when the path has just died.
-    fn handshake_remote(&self) -> Option<Remote> {
-        let selected = self.path.selection().map(|selection| selection.remote);
+    /// With no path, or none but a relay that is gone with the rendezvous, where the peer was last heard.
+    fn handshake_remote(&self, control_up: bool) -> Option<Remote> {
         let relay = self.relay.map(Remote::Relay);
-        // with neither, where the peer was last heard: the rendezvous may be down when a session ends
-        let relay = relay.or_else(|| self.path.last_direct());
+        let selected = self.path.selection().map(|selection| selection.remote);
+        let direct = selected.filter(|remote| Some(*remote) != relay);
+        let direct = direct.or_else(|| self.path.last_direct().filter(|_| relay.is_none() || !control_up));
         let (first, second) =
-            if self.handshaking.tries().is_multiple_of(2) { (selected, relay) } else { (relay, selected) };
+            if self.handshaking.tries().is_multiple_of(2) { (direct, relay) } else { (relay, direct) };
         first.or(second)
     }
 
@@ -556,6 +575,9 @@ impl Peer {
             PathEvent::Selected => {
                 shared.forwarding_changed();
                 let selection = self.path.selection();
+                if selection.is_some() && self.is_wanted(shared, now) {
+                    self.rekey_if_overdue(shared, now);
+                }
                 let remote = selection.map(|selection| selection.remote);
                 if remote != self.told {
                     self.told = remote;

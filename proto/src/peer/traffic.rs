@@ -62,6 +62,7 @@ impl Peer {
         let (sent, heard) = (sealed > self.traffic.sealed, opened > self.traffic.opened);
         if data > self.traffic.data {
             self.traffic.used_at = now;
+            self.rekey_if_overdue(shared, now);
         }
         self.traffic.quiet_ticks = if sent || heard { 0 } else { self.traffic.quiet_ticks + 1 };
         (self.traffic.sealed, self.traffic.opened, self.traffic.data) = (sealed, opened, data);

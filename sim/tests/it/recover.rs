@@ -131,6 +131,60 @@ fn a_packet_for_a_peer_that_is_away_brings_the_pair_up_as_soon_as_it_comes() {
 }
 
 #[test]
+fn a_rekey_is_made_up_for_when_the_relay_was_gone_at_its_time() {
+    let config =
+        Config { rekey_after: Duration::from_secs(10), reject_after: Duration::from_secs(300), ..Config::default() };
+    for step in 0..20 {
+        let link = Link { one_way: Duration::from_millis(200), ..Link::default() };
+        let mut world = pair_with(config.clone(), 7, SYMMETRIC, SYMMETRIC, link);
+        world.run_until(Duration::from_secs(9));
+        world.set_rendezvous(false);
+        world.run_until(Duration::from_millis(11_000 + step * 150));
+
+        world.set_rendezvous(true);
+        world.run_until(Duration::from_secs(22));
+
+        for host in &world.hosts {
+            let session = host.node.peers().next().and_then(|status| status.session).expect("a session");
+            assert!(session.rekeys >= 1, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_pair_cut_off_for_minutes_reconnects_without_being_asked() {
+    let mut world = pair(8, SYMMETRIC, SYMMETRIC, Link::default());
+    world.run_until(Duration::from_secs(3));
+
+    world.hosts[1].upload_loss_per_mille = 1000;
+    world.run_until(Duration::from_secs(600));
+    assert!(!has_session(&world, 0));
+    world.hosts[1].upload_loss_per_mille = 0;
+    world.run_until(Duration::from_secs(700));
+
+    assert!(has_session(&world, 0) && has_session(&world, 1));
+}
+
+#[test]
+fn without_a_rendezvous_a_pair_whose_session_ran_out_finds_itself_where_it_was() {
+    let mut world = pair(9, None, None, Link::default());
+    world.run_until(Duration::from_secs(5));
+    assert!(is_direct(&world));
+
+    world.set_rendezvous(false);
+    world.set_link(Link { loss_per_mille: 1000, ..Link::default() });
+    world.run_until(Duration::from_secs(400));
+    assert!(!has_session(&world, 0));
+    world.set_link(Link::default());
+    let packet = numbered(&world, 0, 1, 1);
+    world.send(0, &packet);
+    world.run_until(Duration::from_secs(402));
+
+    assert!(is_direct(&world));
+    exchange(&mut world, Duration::from_millis(200));
+}
+
+#[test]
 fn a_rename_interrupts_nothing() {
     let config =
         Config { rekey_after: Duration::from_secs(4), reject_after: Duration::from_secs(6), ..Config::default() };

@@ -25,6 +25,38 @@ fn a_peer_that_only_listens_is_not_taken_for_deaf() {
 }
 
 #[test]
+fn traffic_that_returns_after_the_rekey_was_due_is_not_interrupted() {
+    let config = Config {
+        small_mesh: 0,
+        rekey_after: Duration::from_secs(20),
+        reject_after: Duration::from_secs(30),
+        idle_after: Duration::from_secs(15),
+        ..Config::default()
+    };
+    for sender in [0, 1] {
+        let mut world = pair_with(config.clone(), 2, None, None, Link::default());
+        world.run_until(Duration::from_secs(1));
+        let packet = numbered(&world, 0, 1, 999_999);
+        world.send(0, &packet);
+        // both ends have let the time of the rekey pass: 20 s, and 27.5 s for the one that answered
+        world.run_until(Duration::from_millis(28_900));
+
+        let mut sent = 0;
+        while world.elapsed() < Duration::from_secs(34) {
+            let packet = numbered(&world, sender, 1 - sender, sent);
+            world.send(sender, &packet);
+            sent += 1;
+            let next = world.elapsed() + Duration::from_millis(1);
+            world.run_until(next);
+        }
+        world.run_until(Duration::from_secs(35));
+
+        let arrived = numbers(&world.hosts[1 - sender]).into_iter().filter(|number| *number < sent).count();
+        assert_eq!(arrived, sent as usize, "from {sender}");
+    }
+}
+
+#[test]
 fn an_idle_pair_rests() {
     let mut world = pair(3, None, None, Link::default());
     world.run_until(Duration::from_secs(60));
