@@ -6,19 +6,28 @@
 use std::time::{Duration, Instant};
 
 use crate::handshake::{Cookie, Initiator, Tai64n};
+use crate::io::{Discard, Remote};
 use crate::keys::{SpiBase, UnixTime};
 
 /// INITs sent and not yet answered.
 #[derive(Default)]
 pub(super) struct Handshaking {
-    outstanding: Vec<(SpiBase, Initiator)>,
+    outstanding: Vec<Outstanding>,
     tries: usize,
     since: Option<Instant>,
-    /// What the peer asked to see in the next INIT: a cookie under load, or a challenge to our clock.
-    pub(super) proof: Option<Cookie>,
+    /// What the peer asked to see in the next INIT, a cookie under load or a challenge to our clock, and where that
+    /// INIT must go: the proof is bound to the address from which the peer sees us there.
+    proof: Option<(Remote, Cookie)>,
     /// The greatest timestamp of the peer's INITs (replay protection, as WireGuard section 5.1).
     pub(super) latest_init: Option<Tai64n>,
     latest_sent: Option<Tai64n>,
+}
+
+/// An INIT without an answer.
+struct Outstanding {
+    base: SpiBase,
+    to: Remote,
+    initiator: Initiator,
 }
 
 impl Handshaking {
@@ -46,10 +55,16 @@ impl Handshaking {
     }
 
     /// Notes an INIT; returns the base that gives way and when the next one is due.
-    pub(super) fn sent(&mut self, base: SpiBase, initiator: Initiator, now: Instant) -> (Option<SpiBase>, Instant) {
+    pub(super) fn sent(
+        &mut self,
+        base: SpiBase,
+        to: Remote,
+        initiator: Initiator,
+        now: Instant,
+    ) -> (Option<SpiBase>, Instant) {
         self.since.get_or_insert(now);
-        let gone = (self.outstanding.len() == MAX_OUTSTANDING).then(|| self.outstanding.remove(0).0);
-        self.outstanding.push((base, initiator));
+        let gone = (self.outstanding.len() == MAX_OUTSTANDING).then(|| self.outstanding.remove(0).base);
+        self.outstanding.push(Outstanding { base, to, initiator });
         let pause = RETRIES.get(self.tries).copied().unwrap_or(RETRY_LATER);
         self.tries += 1;
         (gone, now + pause)
@@ -57,7 +72,26 @@ impl Handshaking {
 
     /// The INIT that an answer names. It stays: a forged answer must not cost the true one its chance.
     pub(super) fn get(&self, base: SpiBase) -> Option<&Initiator> {
-        self.outstanding.iter().find(|(outstanding, _)| *outstanding == base).map(|(_, initiator)| initiator)
+        self.find(base).map(|outstanding| &outstanding.initiator)
+    }
+
+    /// Takes what a COOKIE asks for, if it answers the INIT of `base`. Says where the next INIT should go at once, unless
+    /// it was asked for there before: then the peer did not like what it got, and the timer will do.
+    pub(super) fn take_cookie(&mut self, base: SpiBase, datagram: &[u8]) -> Result<Option<Remote>, Discard> {
+        let asked = self.find(base).ok_or(Discard::Unsolicited)?;
+        let (to, cookie) = (asked.to, asked.initiator.read_cookie(datagram)?);
+        let first = self.proof_for(to).is_none();
+        self.proof = Some((to, cookie));
+        Ok(first.then_some(to))
+    }
+
+    /// The proof to put into an INIT to `to`.
+    pub(super) fn proof_for(&self, to: Remote) -> Option<&Cookie> {
+        self.proof.as_ref().filter(|(remote, _)| *remote == to).map(|(_, cookie)| cookie)
+    }
+
+    fn find(&self, base: SpiBase) -> Option<&Outstanding> {
+        self.outstanding.iter().find(|outstanding| outstanding.base == base)
     }
 
     /// Ends the attempt because the INIT of `base` was answered; returns the other bases.
@@ -70,7 +104,7 @@ impl Handshaking {
         self.tries = 0;
         self.since = None;
         self.proof = None;
-        self.outstanding.drain(..).map(|(base, _)| base).collect()
+        self.outstanding.drain(..).map(|outstanding| outstanding.base).collect()
     }
 }
 

@@ -225,15 +225,9 @@ impl Peer {
 
     /// A COOKIE: the next INIT proves what it asks for, at once.
     pub(crate) fn handle_cookie(&mut self, base: SpiBase, bytes: &[u8], shared: &mut Shared, now: Instant) {
-        let Some(initiator) = self.handshaking.get(base) else { return shared.count(Discard::Unsolicited) };
-        match initiator.read_cookie(bytes) {
-            Ok(cookie) => {
-                let first = self.handshaking.proof.is_none();
-                self.handshaking.proof = Some(cookie);
-                if first {
-                    self.send_init(shared, now);
-                }
-            }
+        match self.handshaking.take_cookie(base, bytes) {
+            Ok(Some(to)) => self.send_init_to(to, shared, now),
+            Ok(None) => {}
             Err(reason) => shared.count(reason),
         }
     }
@@ -420,17 +414,21 @@ impl Peer {
             // the next relay channel or path begins anew
             return shared.release_bases(self.handshaking.finish());
         };
+        self.send_init_to(to, shared, now);
+    }
+
+    fn send_init_to(&mut self, to: Remote, shared: &mut Shared, now: Instant) {
         let base = shared.allocate_base(self.node());
         let timestamp = self.handshaking.timestamp(shared.unix_time(now));
         let peer = self.certificate.static_key;
-        let proof = self.handshaking.proof.as_ref();
+        let proof = self.handshaking.proof_for(to);
         let started = Initiator::start(&shared.identity, &peer, base, timestamp, None, proof, &mut shared.rng);
         let Ok((initiator, datagram)) = started else {
             shared.release_bases([base]);
             return shared.count(Discard::LowOrder);
         };
         shared.transmit(to, datagram);
-        let (gone, next) = self.handshaking.sent(base, initiator, now);
+        let (gone, next) = self.handshaking.sent(base, to, initiator, now);
         shared.release_bases(gone);
         self.timers.set(Timer::Handshake, next);
     }

@@ -185,6 +185,27 @@ fn without_a_rendezvous_a_pair_whose_session_ran_out_finds_itself_where_it_was()
 }
 
 #[test]
+fn a_responder_under_load_lets_a_rekey_in() {
+    let config =
+        Config { rekey_after: Duration::from_secs(10), reject_after: Duration::from_secs(300), ..Config::default() };
+    let mut world = pair_with(config, 10, None, None, Link::default());
+    world.run_until(Duration::from_secs(5));
+    assert!(is_direct(&world));
+    let floods = [init_to(&world, 0), init_to(&world, 1)];
+
+    while world.elapsed() < Duration::from_secs(15) {
+        for (host, init) in floods.iter().enumerate() {
+            (0..30).for_each(|_| world.inject(host, ([198, 51, 100, 99], 9).into(), init));
+        }
+        let next = world.elapsed() + Duration::from_millis(10);
+        world.run_until(next);
+    }
+
+    let rekeys = world.hosts[0].node.peers().next().and_then(|status| status.session).expect("a session").rekeys;
+    assert!(rekeys >= 1);
+}
+
+#[test]
 fn a_rename_interrupts_nothing() {
     let config =
         Config { rekey_after: Duration::from_secs(4), reject_after: Duration::from_secs(6), ..Config::default() };
