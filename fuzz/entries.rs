@@ -74,8 +74,24 @@ pub(crate) fn handshake(datagram: &[u8]) {
     let _ = initiator.read_cookie(datagram);
 }
 
-/// A packet from the TUN: what can be sealed opens as a packet that means the same.
+/// A packet from the TUN, as it is and with the length and checksum that a fuzzer does not guess.
 pub(crate) fn inner_packet(packet: &[u8]) {
+    travel(packet);
+    let mut mended = packet.to_vec();
+    if let (Ok(length), Some(header)) = (u16::try_from(packet.len()), mended.first_chunk_mut::<20>()) {
+        header[0] = 0x45;
+        header[2..4].copy_from_slice(&length.to_be_bytes());
+        header[10..12].fill(0);
+        let sum: u32 = header.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let folded = (folded & 0xffff) + (folded >> 16);
+        header[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+        travel(&mended);
+    }
+}
+
+/// What can be sealed opens as a packet that means the same.
+fn travel(packet: &[u8]) {
     let _ = inner::parse(packet);
     let _ = inner::addresses(packet);
     let _ = inner::too_big(packet, 1400, IpAddr::from([100, 64, 0, 2]));
