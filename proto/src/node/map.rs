@@ -1,8 +1,8 @@
 //! The peer map as the rendezvous tells it: nothing is believed before its certificate verifies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Event, Node};
 use crate::certificate::VerifiedCertificate;
@@ -11,18 +11,9 @@ use crate::io::Discard;
 use crate::keys::NodeId;
 use crate::peer::{Peer, same_binding};
 
-/// Peers that a full map has not named yet. A long map comes in parts; whoever is still unnamed when the parts have
-/// had time to arrive is gone.
-pub(super) struct Sweep {
-    unnamed: BTreeSet<NodeId>,
-    at: Instant,
-}
-
-impl Sweep {
-    pub(super) fn at(&self) -> Instant {
-        self.at
-    }
-}
+/// Peers that a full map has not named yet. A long map comes in parts, of which only the last carries a revision; whoever
+/// is still unnamed then is gone.
+pub(super) type Unnamed = BTreeSet<NodeId>;
 
 impl Node {
     pub(super) fn apply_map(&mut self, map: Map, now: Instant) {
@@ -31,12 +22,15 @@ impl Node {
             self.for_each(now, |peer, shared| peer.set_online(false, shared, now));
         }
         if map.full {
-            let unnamed = self.peers.keys().copied().collect();
-            self.sweep = Some(Sweep { unnamed, at: now + SWEEP_AFTER });
+            self.unnamed = Some(self.peers.keys().copied().collect());
         }
         map.removed.iter().for_each(|id| self.remove_peer(*id, now));
-        let online: Vec<(NodeId, bool)> = map.peers.iter().filter_map(|entry| self.apply_entry(entry, now)).collect();
+        let online: BTreeMap<NodeId, bool> =
+            map.peers.iter().filter_map(|entry| self.apply_entry(entry, now)).collect();
         self.revision = map.revision;
+        if map.revision != 0 {
+            self.unnamed.take().into_iter().flatten().for_each(|id| self.remove_peer(id, now));
+        }
         let total = self.online_peers(&online);
         self.shared.small_mesh = total <= self.shared.config.small_mesh;
         for (id, online) in online {
@@ -53,8 +47,8 @@ impl Node {
             self.replace_certificate(&entry.certificate, now);
             return None;
         }
-        if let Some(sweep) = &mut self.sweep {
-            sweep.unnamed.remove(&id);
+        if let Some(unnamed) = &mut self.unnamed {
+            unnamed.remove(&id);
         }
         let known = self.peers.get(&id).map(|peer| peer.certificate().clone());
         match known {
@@ -85,16 +79,11 @@ impl Node {
         let Some(mut peer) = self.peers.remove(&id) else { return };
         peer.close(&mut self.shared, now);
         let certificate = peer.certificate();
-        self.by_key.remove(&certificate.static_key);
-        self.by_address.remove(&IpAddr::V4(certificate.v4));
-        self.by_address.remove(&IpAddr::V6(certificate.v6));
+        // a key or an address may be another device's by now
+        forget(&mut self.by_key, &certificate.static_key, id);
+        forget(&mut self.by_address, &IpAddr::V4(certificate.v4), id);
+        forget(&mut self.by_address, &IpAddr::V6(certificate.v6), id);
         self.set_deadline(id, None);
-    }
-
-    pub(super) fn sweep_if_due(&mut self, now: Instant) {
-        let Some(sweep) = self.sweep.take_if(|sweep| sweep.at <= now) else { return };
-        sweep.unnamed.iter().for_each(|id| self.remove_peer(*id, now));
-        self.shared.forwarding_changed();
     }
 
     /// Takes our own renewed certificate, if it is ours and newer.
@@ -118,11 +107,15 @@ impl Node {
         verified
     }
 
-    fn online_peers(&self, changed: &[(NodeId, bool)]) -> usize {
-        let changed_now = |id: &NodeId| changed.iter().find(|(changed, _)| changed == id).map(|(_, online)| *online);
-        self.peers.iter().filter(|(id, peer)| changed_now(id).unwrap_or_else(|| peer.is_online())).count()
+    fn online_peers(&self, changed: &BTreeMap<NodeId, bool>) -> usize {
+        let online = |(id, peer): &(&NodeId, &Peer)| changed.get(*id).copied().unwrap_or_else(|| peer.is_online());
+        self.peers.iter().filter(online).count()
     }
 }
 
-/// The parts of a full map follow one another on one stream; 5 s covers a slow one.
-const SWEEP_AFTER: Duration = Duration::from_secs(5);
+/// Removes `key` if it still names `id`.
+fn forget<K: Ord>(names: &mut BTreeMap<K, NodeId>, key: &K, id: NodeId) {
+    if names.get(key) == Some(&id) {
+        names.remove(key);
+    }
+}

@@ -29,7 +29,7 @@ use crate::peer::{Peer, Shared};
 use crate::wire::handshake::Message;
 use crate::wire::relay;
 use admission::Admission;
-use map::Sweep;
+use map::Unnamed;
 use relay_link::RelayLink;
 
 pub use crate::peer::{Event, Forwarding, LocalDevice, PeerRoute, PeerStatus, SaKeys, SessionStatus};
@@ -45,7 +45,7 @@ pub struct Node {
     admission: Admission,
     relays: Vec<RelayLink>,
     revision: u64,
-    sweep: Option<Sweep>,
+    unnamed: Option<Unnamed>,
     /// The next map is the first of its connection.
     is_first_map: bool,
 }
@@ -65,7 +65,7 @@ impl Node {
             admission,
             relays: Vec::new(),
             revision: 0,
-            sweep: None,
+            unnamed: None,
             is_first_map: true,
         }
     }
@@ -96,6 +96,8 @@ impl Node {
     /// The control connection is gone. Tunnels go on; nothing can be asked until the next Welcome.
     pub fn handle_control_lost(&mut self) {
         self.shared.control_up = false;
+        // the rest of a full map will not come; the next connection brings another one
+        self.unnamed = None;
     }
 
     /// Our own addresses, gathered anew.
@@ -183,7 +185,6 @@ impl Node {
             self.with(id, now, |peer, shared| peer.handle_timeout(shared, now));
         }
         self.bind_relays(now);
-        self.sweep_if_due(now);
     }
 
     /// Wants a session and a path to a peer. False if there is no such peer.
@@ -223,8 +224,7 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.first().map(|(at, _)| *at);
         let relays = self.relays.iter().map(RelayLink::poll_timeout).min();
-        let sweep = self.sweep.as_ref().map(Sweep::at);
-        [peers, relays, sweep].into_iter().flatten().min()
+        [peers, relays].into_iter().flatten().min()
     }
 
     /// What the packet path decides by.

@@ -9,4 +9,5 @@ mod esp_vectors;
 #[cfg(test)]
 mod fuzz_corpus;
 mod handshake;
+mod node_map;
 mod noise_oracle;
