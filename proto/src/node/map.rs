@@ -23,11 +23,13 @@ impl Node {
         }
         if map.full {
             self.unnamed = Some(self.peers.keys().copied().collect());
+            self.disbelieved = false;
         }
         map.removed.iter().for_each(|id| self.remove_peer(*id, now));
-        let online: BTreeMap<NodeId, bool> =
-            map.peers.iter().filter_map(|entry| self.apply_entry(entry, now)).collect();
+        let applied: Vec<_> = map.peers.iter().map(|entry| self.apply_entry(entry, now)).collect();
+        self.disbelieved |= applied.iter().any(Result::is_err);
         self.revision = map.revision;
+        let online: BTreeMap<NodeId, bool> = applied.into_iter().flatten().flatten().collect();
         if map.revision != 0 {
             self.unnamed.take().into_iter().flatten().for_each(|id| self.remove_peer(id, now));
         }
@@ -39,20 +41,20 @@ impl Node {
         self.shared.forwarding_changed();
     }
 
-    /// Learns one peer; says who it is and whether it is online.
-    fn apply_entry(&mut self, entry: &PeerEntry, now: Instant) -> Option<(NodeId, bool)> {
+    /// Learns one peer; says who it is and whether it is online, unless it is this device.
+    fn apply_entry(&mut self, entry: &PeerEntry, now: Instant) -> Result<Option<(NodeId, bool)>, Discard> {
         let certificate = self.verify(&entry.certificate, now)?;
         let id = certificate.node;
         if id == self.shared.local.certificate.node {
             self.replace_certificate(&entry.certificate, now);
-            return None;
+            return Ok(None);
         }
         if let Some(unnamed) = &mut self.unnamed {
             unnamed.remove(&id);
         }
         let known = self.peers.get(&id).map(|peer| peer.certificate().clone());
         match known {
-            Some(held) if held.epoch > certificate.epoch => return Some((id, entry.online)),
+            Some(held) if held.epoch > certificate.epoch => return Ok(Some((id, entry.online))),
             Some(held) if same_binding(&held, &certificate) => {
                 self.with(id, now, |peer, shared| peer.renew(certificate, shared));
             }
@@ -62,7 +64,7 @@ impl Node {
             }
             None => self.add_peer(certificate, now),
         }
-        Some((id, entry.online))
+        Ok(Some((id, entry.online)))
     }
 
     fn add_peer(&mut self, certificate: VerifiedCertificate, now: Instant) {
@@ -88,7 +90,7 @@ impl Node {
 
     /// Takes our own renewed certificate, if it is ours and newer.
     pub(super) fn replace_certificate(&mut self, bytes: &[u8], now: Instant) {
-        let Some(certificate) = self.verify(bytes, now) else { return };
+        let Ok(certificate) = self.verify(bytes, now) else { return };
         let held = &self.shared.local.certificate;
         let ours = certificate.node == held.node && certificate.static_key == held.static_key;
         if ours && certificate.epoch > held.epoch {
@@ -97,14 +99,13 @@ impl Node {
         }
     }
 
-    fn verify(&mut self, bytes: &[u8], now: Instant) -> Option<VerifiedCertificate> {
+    fn verify(&mut self, bytes: &[u8], now: Instant) -> Result<VerifiedCertificate, Discard> {
         let network = &self.shared.local.network;
         let wall = self.shared.unix_time(now);
-        let verified = VerifiedCertificate::verify(bytes, &network.id, &network.signing_key, wall).ok();
-        if verified.is_none() {
+        VerifiedCertificate::verify(bytes, &network.id, &network.signing_key, wall).map_err(|_| {
             self.shared.count(Discard::CertificateMismatch);
-        }
-        verified
+            Discard::CertificateMismatch
+        })
     }
 
     fn online_peers(&self, changed: &BTreeMap<NodeId, bool>) -> usize {

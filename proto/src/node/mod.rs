@@ -46,6 +46,8 @@ pub struct Node {
     relays: Vec<RelayLink>,
     revision: u64,
     unnamed: Option<Unnamed>,
+    /// Whether the map held names somebody whose certificate did not verify.
+    disbelieved: bool,
     /// The next map is the first of its connection.
     is_first_map: bool,
 }
@@ -66,6 +68,7 @@ impl Node {
             relays: Vec::new(),
             revision: 0,
             unnamed: None,
+            disbelieved: false,
             is_first_map: true,
         }
     }
@@ -260,9 +263,10 @@ impl Node {
         Discard::ALL.iter().copied().zip(self.shared.discards().iter().copied())
     }
 
-    /// The revision of the peer map held, for `Hello`.
+    /// The revision of the peer map held, for `Hello`. Whoever was not believed may be, once this clock is right, so then
+    /// it is 0: everything is asked for again.
     pub fn revision(&self) -> u64 {
-        self.revision
+        if self.disbelieved { 0 } else { self.revision }
     }
 
     /// This device's certificate as last issued.
