@@ -11,7 +11,7 @@ use warren_proto::node::{LocalDevice, Node};
 
 #[test]
 fn an_address_that_went_to_another_device_stays_with_it() {
-    let now = Instant::now();
+    let now = start();
     let mut node = node(now);
     node.handle_control(map(1, true, &[entry(2, 7, 2)]), now);
 
@@ -23,7 +23,7 @@ fn an_address_that_went_to_another_device_stays_with_it() {
 
 #[test]
 fn two_devices_may_exchange_their_addresses() {
-    let now = Instant::now();
+    let now = start();
     let mut node = node(now);
     node.handle_control(map(1, true, &[entry(2, 7, 2), entry(3, 8, 3)]), now);
 
@@ -35,7 +35,7 @@ fn two_devices_may_exchange_their_addresses() {
 
 #[test]
 fn peers_that_no_part_of_a_full_map_names_are_gone_with_the_last_part() {
-    let now = Instant::now();
+    let now = start();
     let mut node = node(now);
     node.handle_control(map(1, true, &[entry(2, 2, 2), entry(3, 3, 3), entry(4, 4, 4)]), now);
 
@@ -50,7 +50,7 @@ fn peers_that_no_part_of_a_full_map_names_are_gone_with_the_last_part() {
 
 #[test]
 fn a_full_map_that_breaks_off_removes_nobody() {
-    let now = Instant::now();
+    let now = start();
     let mut node = node(now);
     node.handle_control(map(1, true, &[entry(2, 2, 2), entry(3, 3, 3)]), now);
 
@@ -64,7 +64,7 @@ fn a_full_map_that_breaks_off_removes_nobody() {
 
 #[test]
 fn a_map_with_a_certificate_that_is_not_believed_is_asked_for_again() {
-    let now = Instant::now();
+    let now = start();
     let mut node = node(now);
     node.handle_wall_clock(UnixTime::from_secs(5), now);
 
@@ -72,6 +72,11 @@ fn a_map_with_a_certificate_that_is_not_believed_is_asked_for_again() {
 
     assert!(node.peer(id(2)).is_none());
     assert_eq!(node.revision(), 0);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the first moment of a test")]
+fn start() -> Instant {
+    Instant::now()
 }
 
 /// Device 1.
