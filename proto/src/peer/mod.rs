@@ -519,14 +519,13 @@ impl Peer {
     }
 
     fn expire(&mut self, shared: &mut Shared, now: Instant) {
+        let was_sending = self.rotation.sending().is_some();
         let gone = self.rotation.expire(shared.config.reject_after, now);
-        if !gone.is_empty() {
-            gone.iter().for_each(|base| self.responding.forget(*base));
-            shared.release_bases(gone);
-            shared.forwarding_changed();
-        }
+        gone.iter().for_each(|base| self.responding.forget(*base));
+        shared.release_bases(gone);
+        shared.forwarding_changed();
         self.set_expiry(shared);
-        if self.rotation.sending().is_none() {
+        if was_sending && self.rotation.sending().is_none() {
             self.path.session_lost(now);
             if self.is_wanted(shared, now) && self.online {
                 self.connect(shared, now);

@@ -32,6 +32,8 @@ pub struct Session {
     initiator_is_lower: bool,
     born: Instant,
     confirmed: bool,
+    /// Too old to be sent on.
+    retired: bool,
     /// When the peer was first heard on it.
     heard: Option<Instant>,
     outbound: [Arc<OutboundSa>; 2],
@@ -90,6 +92,7 @@ impl Session {
             initiator_is_lower: params.initiator_is_lower,
             born: now,
             confirmed: params.initiator,
+            retired: false,
             heard: None,
             outbound: [outbound(Family::V4), outbound(Family::V6)],
             inbound: [inbound(Family::V4), inbound(Family::V6)],
@@ -208,9 +211,16 @@ impl Rotation {
             .fold(self.retired, |(sealed, opened), session| (sealed + session.sealed(), opened + session.opened()))
     }
 
-    /// Ends what is past its time: `reject_after` for a confirmed session, `HALF_OPEN` for one never confirmed.
+    /// Ends what is past its time: `HALF_OPEN` for a session never confirmed; a confirmed one is not sent on after
+    /// `reject_after`, and received on for a little longer. Returns the bases that are gone.
     pub fn expire(&mut self, reject_after: Duration, now: Instant) -> Vec<SpiBase> {
         let over = |session: &Session| now.saturating_duration_since(session.born) >= lifetime(session, reject_after);
+        for session in self.sessions.iter_mut().filter(|session| over(session) && session.confirmed && !session.retired)
+        {
+            session.retired = true;
+            session.outbound.iter().for_each(|sa| sa.close());
+        }
+        self.sending = self.sending().filter(|session| !session.retired).map(Session::local);
         let gone: Vec<SpiBase> = self.sessions.iter().filter(|session| over(session)).map(Session::local).collect();
         gone.iter().for_each(|local| self.remove(*local));
         gone
@@ -276,11 +286,17 @@ impl Rotation {
 }
 
 fn lifetime(session: &Session, reject_after: Duration) -> Duration {
-    if session.confirmed { reject_after } else { HALF_OPEN.min(reject_after) }
+    match (session.confirmed, session.retired) {
+        (false, _) => HALF_OPEN.min(reject_after),
+        (true, false) => reject_after,
+        (true, true) => reject_after + LAST_ARRIVALS,
+    }
 }
 
 /// Sessions of one standing (confirmed, or answered and not yet heard on) per peer. Retries of INIT over a slow relay
 /// overlap, so one half-open session would be replaced just before its CONFIRM arrives; four cover 3 s of retries.
 const MAX_OF_KIND: usize = 4;
+/// The initiator's session is younger by up to a round trip, and what it sends last takes its time.
+const LAST_ARRIVALS: Duration = Duration::from_secs(2);
 /// An INIT may be a replay: its session is worth keeping only as long as a CONFIRM may be under way.
 const HALF_OPEN: Duration = Duration::from_secs(10);

@@ -57,6 +57,32 @@ fn traffic_that_returns_after_the_rekey_was_due_is_not_interrupted() {
 }
 
 #[test]
+fn a_packet_at_the_end_of_a_session_is_not_lost() {
+    let config = Config {
+        small_mesh: 0,
+        rekey_after: Duration::from_secs(20),
+        reject_after: Duration::from_secs(30),
+        idle_after: Duration::from_secs(15),
+        ..Config::default()
+    };
+    for step in 0..30 {
+        let mut world = pair_with(config.clone(), 5, None, None, Link::default());
+        world.run_until(Duration::from_secs(1));
+        let first = numbered(&world, 0, 1, 1);
+        world.send(0, &first);
+
+        world.run_until(Duration::from_millis(31_000 + step * 10));
+        for (from, to) in [(0, 1), (1, 0)] {
+            let packet = numbered(&world, from, to, 2);
+            world.send(from, &packet);
+        }
+        world.run_until(Duration::from_secs(33));
+
+        assert!(world.hosts.iter().all(|host| numbers(host).contains(&2)), "step {step}");
+    }
+}
+
+#[test]
 fn an_idle_pair_rests() {
     let mut world = pair(3, None, None, Link::default());
     world.run_until(Duration::from_secs(60));
