@@ -89,7 +89,8 @@ fn node(now: Instant) -> Node {
         name: String::new(),
     };
     let encoded = entry(1, 1, 1).certificate;
-    let certificate = VerifiedCertificate::verify(&encoded, &network.id, &network.signing_key, TODAY).unwrap();
+    let certificate = VerifiedCertificate::verify(&encoded, &network.id, &network.signing_key, TODAY)
+        .expect("it has just been signed");
     let local = LocalDevice { static_secret: StaticSecret::new([1; 32]), certificate, network };
     Node::new(Config::default(), local, [9; 32], TODAY, now)
 }
@@ -113,7 +114,7 @@ fn entry(number: u8, address: u8, key: u8) -> Peer {
         not_after: UnixTime::from_secs(TODAY.as_secs() + 86_400),
         epoch: 1,
     };
-    Peer { certificate: certificate.sign(&signer()).unwrap(), online: false }
+    Peer { certificate: certificate.sign(&signer()).expect("it is well-formed"), online: false }
 }
 
 fn id(number: u8) -> NodeId {

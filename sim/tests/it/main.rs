@@ -1,5 +1,6 @@
 //! The real core in a world in memory: NAT pairs, loss, rekeys, a rendezvous that goes away.
 
+mod chaos;
 mod connect;
 mod packets;
 mod recover;
