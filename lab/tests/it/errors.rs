@@ -66,7 +66,7 @@ fn without_permission_it_says_which_it_needs() -> Result<()> {
     fs::create_dir_all(&directory)?;
     let mut command = internet.host("laptop")?.namespace.command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
-    command.arg(reachable(&binaries::agent()?)?).arg("daemon").arg("--state-dir").arg(&directory);
+    command.arg(reachable(&internet, &binaries::agent()?)?).arg("daemon").arg("--state-dir").arg(&directory);
     command.arg("--socket").arg(directory.join("warren.sock"));
     shell(internet.host("laptop")?, &format!("chown 65534:65534 {}", directory.display()))?;
 
@@ -140,8 +140,8 @@ fn expect(finished: &Finished, codes: &[i32], mention: &str) -> Result<()> {
 }
 
 /// A copy of the program that any user may execute: a target directory may lie below somebody's private home.
-fn reachable(program: &std::path::Path) -> Result<std::path::PathBuf> {
-    let copy = std::env::temp_dir().join(format!("warren-for-anyone-{}", std::process::id()));
+fn reachable(internet: &Internet, program: &std::path::Path) -> Result<std::path::PathBuf> {
+    let copy = internet.directory().join("warren");
     fs::copy(program, &copy)?;
     Ok(copy)
 }
