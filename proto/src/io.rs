@@ -92,7 +92,7 @@ macro_rules! discards {
 discards! {
     /// A packet of ours that no peer's address matches.
     NoRoute = "no_route",
-    /// A packet to a peer while its bounded queue was full.
+    /// A packet to a peer while its bounded queue was full, or that waited there for too long.
     QueueFull = "queue_full",
     /// An inner packet that is not well-formed IP.
     InnerMalformed = "inner_malformed",

@@ -55,7 +55,8 @@ pub(crate) struct Peer {
     responding: Responding,
     rotation: Rotation,
     confirm: Option<Confirm>,
-    queue: VecDeque<Vec<u8>>,
+    /// Inner packets without a session or a path, and since when each waits.
+    queue: VecDeque<(Instant, Vec<u8>)>,
     traffic: Traffic,
     timers: TimerTable,
     connect_pause: Duration,
@@ -123,7 +124,7 @@ impl Peer {
     pub(crate) fn set_online(&mut self, online: bool, shared: &mut Shared, now: Instant) {
         let came = online && !self.online;
         self.online = online;
-        if came && (shared.small_mesh || !self.queue.is_empty()) {
+        if came && (shared.small_mesh || self.has_waiting(now)) {
             self.connect_anew(shared, now);
         }
     }
@@ -139,7 +140,8 @@ impl Peer {
     /// The rendezvous is back: what it held for us is gone with the old connection.
     pub(crate) fn control_renewed(&mut self, shared: &mut Shared, now: Instant) {
         self.set_relay(None, now);
-        if self.online && (shared.small_mesh || self.rotation.sending().is_some() || !self.queue.is_empty()) {
+        let wanted = shared.small_mesh || self.rotation.sending().is_some() || self.has_waiting(now);
+        if self.online && wanted {
             self.connect_anew(shared, now);
         }
     }
@@ -195,7 +197,7 @@ impl Peer {
             self.queue.pop_front();
             self.stats.count_dropped(Discard::QueueFull);
         }
-        self.queue.push_back(packet);
+        self.queue.push_back((now, packet));
         self.connect(shared, now);
     }
 
@@ -297,7 +299,7 @@ impl Peer {
         while let Some(event) = self.path.poll_event() {
             self.handle_path_event(event, shared, now);
         }
-        self.flush(shared);
+        self.flush(shared, now);
     }
 
     /// Ends everything with this peer; it stays known.
@@ -306,6 +308,7 @@ impl Peer {
         shared.release_bases(self.handshaking.finish());
         self.timers = TimerTable::default();
         self.confirm = None;
+        self.responding = Responding::default();
         self.path.session_lost(now);
         shared.forwarding_changed();
     }
@@ -593,13 +596,21 @@ impl Peer {
         }
     }
 
+    /// Whether packets wait for a session. Those that nobody expects to arrive any more are thrown away.
+    fn has_waiting(&mut self, now: Instant) -> bool {
+        while self.queue.pop_front_if(|(since, _)| now.saturating_duration_since(*since) > WAIT_MAX).is_some() {
+            self.stats.count_dropped(Discard::QueueFull);
+        }
+        !self.queue.is_empty()
+    }
+
     /// Sends what waited for a session and a path.
-    fn flush(&mut self, shared: &mut Shared) {
-        if self.queue.is_empty() {
+    fn flush(&mut self, shared: &mut Shared, now: Instant) {
+        if !self.has_waiting(now) {
             return;
         }
         let (Some(session), Some(selection)) = (self.rotation.sending(), self.path.selection()) else { return };
-        for packet in self.queue.drain(..) {
+        for (_, packet) in self.queue.drain(..) {
             match seal(session, &packet) {
                 Ok((datagram, form)) => {
                     self.stats.count_sent(packet.len(), form);
@@ -668,6 +679,8 @@ const RETRY_SILENCE: Duration = Duration::from_secs(40);
 const ESP_OVERHEAD: usize = 26;
 /// Packets kept per peer while its session is made: 1,000 a second for the quarter of a second that a slow relay takes.
 const MAX_QUEUE: usize = 256;
+/// How long a packet may wait: TCP has repeated it by then, and what is minutes old would only astonish its receiver.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// First pause before the rendezvous is asked again for a pair; doubles up to the maximum.
 const CONNECT_RETRY: Duration = Duration::from_secs(5);
 const CONNECT_RETRY_MAX: Duration = Duration::from_secs(60);

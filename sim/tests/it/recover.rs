@@ -131,6 +131,22 @@ fn a_packet_for_a_peer_that_is_away_brings_the_pair_up_as_soon_as_it_comes() {
 }
 
 #[test]
+fn a_packet_that_waited_for_minutes_is_not_delivered() {
+    let mut world = pair(6, SYMMETRIC, SYMMETRIC, Link::default());
+    world.crash(1);
+    world.run_until(Duration::from_secs(200));
+    let packet = numbered(&world, 0, 1, 1);
+
+    world.send(0, &packet);
+    world.run_until(Duration::from_secs(500));
+    world.restart(1, 0);
+    world.run_until(Duration::from_secs(502));
+
+    assert!(has_session(&world, 0));
+    assert!(world.hosts[1].received.is_empty());
+}
+
+#[test]
 fn a_rekey_is_made_up_for_when_the_relay_was_gone_at_its_time() {
     let config =
         Config { rekey_after: Duration::from_secs(10), reject_after: Duration::from_secs(300), ..Config::default() };
