@@ -119,17 +119,17 @@ impl Node {
         match Message::parse(datagram) {
             Ok(Message::Init(_)) => self.handle_init(from, datagram, now),
             Ok(Message::Response(response)) => {
-                self.with_base(response.spi_i, now, |peer, base, shared| {
+                self.with_handshake(response.spi_i, now, |peer, base, shared| {
                     peer.handle_response(base, datagram, from, shared, now);
                 });
             }
             Ok(Message::Confirm(confirm)) => {
-                self.with_base(confirm.spi_r, now, |peer, base, shared| {
+                self.with_handshake(confirm.spi_r, now, |peer, base, shared| {
                     peer.handle_confirm(base, datagram, shared, now);
                 });
             }
             Ok(Message::Cookie(cookie)) => {
-                self.with_base(cookie.spi_i, now, |peer, base, shared| {
+                self.with_handshake(cookie.spi_i, now, |peer, base, shared| {
                     peer.handle_cookie(base, datagram, shared, now);
                 });
             }
@@ -327,9 +327,24 @@ impl Node {
     }
 
     fn with_base(&mut self, base: SpiBase, now: Instant, act: impl FnOnce(&mut Peer, SpiBase, &mut Shared)) {
+        self.with_base_or(Discard::UnknownSpi, base, now, act);
+    }
+
+    /// For an answer in a handshake: when both sides initiate, one of them answers what is settled already.
+    fn with_handshake(&mut self, base: SpiBase, now: Instant, act: impl FnOnce(&mut Peer, SpiBase, &mut Shared)) {
+        self.with_base_or(Discard::Unsolicited, base, now, act);
+    }
+
+    fn with_base_or(
+        &mut self,
+        missing: Discard,
+        base: SpiBase,
+        now: Instant,
+        act: impl FnOnce(&mut Peer, SpiBase, &mut Shared),
+    ) {
         match self.shared.peer_of(base) {
             Some(id) => self.with(id, now, |peer, shared| act(peer, base, shared)),
-            None => self.shared.count(Discard::UnknownSpi),
+            None => self.shared.count(missing),
         }
     }
 
