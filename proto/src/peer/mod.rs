@@ -7,16 +7,19 @@
 //!
 //! A peer is *connected* on demand: it asks the rendezvous for a relay channel, shakes hands through it at once, and
 //! lets `path` look for something better under the fresh session. It leaves bytes on the wire to `wire`, the choice of
-//! an address to `path`, and the choice of a session to `session::rotation`.
+//! an address to `path`, and the choice of a session to `session::rotation`. `initiating` and `responding` are the two halves of
+//! a handshake, `sessions` what comes of it, `traffic` what the counters tell.
 
 mod handshaking;
+mod initiating;
 mod responding;
 mod route;
+mod sessions;
 mod shared;
 mod traffic;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,19 +33,17 @@ pub use shared::{Event, LocalDevice, SaKeys};
 use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::control::ToServer;
-use crate::crypto::kdf;
-use crate::handshake::{Established, Initiator};
 use crate::inner::Form;
 use crate::io::{Discard, RelayChannel, Remote, Transmit};
 use crate::keys::{Family, NodeId, Spi, SpiBase, StaticPublic};
 use crate::path::{self, PathEvent, Probe, ProbeBody};
-use crate::session::{HEADROOM, NextHeader, Rotation, Session, SessionParams, TAILROOM};
+use crate::session::{HEADROOM, NextHeader, Rotation, Session, TAILROOM};
 use crate::stats::PeerStats;
 use crate::timer::{Timer, TimerTable};
 use crate::wire::path_probe::PathMessage;
 use handshaking::Handshaking;
+use initiating::Confirm;
 use responding::Responding;
-use shared::CANONICAL_TTL;
 use traffic::Traffic;
 
 /// One remote device of the mesh.
@@ -65,14 +66,6 @@ pub(crate) struct Peer {
     /// When a person last asked for another try.
     retried_at: Option<Instant>,
     stats: Arc<PeerStats>,
-}
-
-/// A CONFIRM to be repeated until the responder is heard.
-struct Confirm {
-    session: SpiBase,
-    to: Remote,
-    datagram: Vec<u8>,
-    left: u32,
 }
 
 impl Peer {
@@ -199,39 +192,6 @@ impl Peer {
         }
         self.queue.push_back((now, packet));
         self.connect(shared, now);
-    }
-
-    /// The RESP to one of our INITs.
-    pub(crate) fn handle_response(
-        &mut self,
-        base: SpiBase,
-        bytes: &[u8],
-        from: Remote,
-        shared: &mut Shared,
-        now: Instant,
-    ) {
-        let Some(initiator) = self.handshaking.get(base) else { return shared.count(Discard::Unsolicited) };
-        let established = match initiator.read_response(&shared.identity, bytes) {
-            Ok(established) if established.certificate_id == self.certificate.id() => established,
-            Ok(_) => return shared.count(Discard::CertificateMismatch),
-            Err(reason) => return shared.count(reason),
-        };
-        shared.release_bases(self.handshaking.finish_with(base));
-        self.timers.stop(Timer::Handshake);
-        shared.transmit(from, established.confirm.clone());
-        self.confirm =
-            Some(Confirm { session: base, to: from, datagram: established.confirm.clone(), left: CONFIRM_REPEATS });
-        self.timers.set(Timer::Confirm, now + CONFIRM_AFTER);
-        self.install(base, true, &established, shared, now);
-    }
-
-    /// A COOKIE: the next INIT proves what it asks for, at once.
-    pub(crate) fn handle_cookie(&mut self, base: SpiBase, bytes: &[u8], shared: &mut Shared, now: Instant) {
-        match self.handshaking.take_cookie(base, bytes) {
-            Ok(Some(to)) => self.send_init_to(to, shared, now),
-            Ok(None) => {}
-            Err(reason) => shared.count(reason),
-        }
     }
 
     /// The opened payload of an ESP packet with Next Header 253.
@@ -389,170 +349,6 @@ impl Peer {
         (shared.small_mesh && self.online) || self.traffic.is_recent(shared.config.idle_after, now)
     }
 
-    /// Makes up for a handshake that could not be made, or was not wanted, when it was due.
-    fn rekey_if_overdue(&mut self, shared: &mut Shared, now: Instant) {
-        let due = |session: &Session| session.born() + rekey_after(session.is_initiator(), shared);
-        if self.rotation.sending().map_or(now, due) <= now {
-            self.start_handshake(shared, now);
-        }
-    }
-
-    fn start_handshake(&mut self, shared: &mut Shared, now: Instant) {
-        if !self.handshaking.is_running() {
-            self.send_init(shared, now);
-        }
-    }
-
-    fn retry_handshake(&mut self, shared: &mut Shared, now: Instant) {
-        if self.handshaking.has_failed(now) {
-            shared.release_bases(self.handshaking.finish());
-            self.timers.set_no_later(Timer::Connect, now + CONNECT_RETRY_MAX);
-            return;
-        }
-        self.send_init(shared, now);
-    }
-
-    fn send_init(&mut self, shared: &mut Shared, now: Instant) {
-        let Some(to) = self.handshake_remote(shared.control_up) else {
-            // the next relay channel or path begins anew
-            return shared.release_bases(self.handshaking.finish());
-        };
-        self.send_init_to(to, shared, now);
-    }
-
-    fn send_init_to(&mut self, to: Remote, shared: &mut Shared, now: Instant) {
-        let base = shared.allocate_base(self.node());
-        let timestamp = self.handshaking.timestamp(shared.unix_time(now));
-        let peer = self.certificate.static_key;
-        let proof = self.handshaking.proof_for(to);
-        let started = Initiator::start(&shared.identity, &peer, base, timestamp, None, proof, &mut shared.rng);
-        let Ok((initiator, datagram)) = started else {
-            shared.release_bases([base]);
-            return shared.count(Discard::LowOrder);
-        };
-        shared.transmit(to, datagram);
-        let (gone, next) = self.handshaking.sent(base, to, initiator, now);
-        shared.release_bases(gone);
-        self.timers.set(Timer::Handshake, next);
-    }
-
-    /// The path in use and the relay in turn: a rekey must also get through when the path has just died.
-    /// With no path, or none but a relay that is gone with the rendezvous, where the peer was last heard.
-    fn handshake_remote(&self, control_up: bool) -> Option<Remote> {
-        let relay = self.relay.map(Remote::Relay);
-        let selected = self.path.selection().map(|selection| selection.remote);
-        let direct = selected.filter(|remote| Some(*remote) != relay);
-        let direct = direct.or_else(|| self.path.last_direct().filter(|_| relay.is_none() || !control_up));
-        let (first, second) =
-            if self.handshaking.tries().is_multiple_of(2) { (direct, relay) } else { (relay, direct) };
-        first.or(second)
-    }
-
-    /// Everything the two certificates and the handshake say about a new session.
-    fn session_params(&self, local: SpiBase, initiator: bool, done: &Established, shared: &Shared) -> SessionParams {
-        let own = &shared.local.certificate;
-        let we_are_lower = own.static_key < self.certificate.static_key;
-        SessionParams {
-            suite: done.suite,
-            local,
-            remote: done.peer_spi,
-            initiator,
-            initiator_is_lower: we_are_lower == initiator,
-            peer: self.node(),
-            local_addresses: [IpAddr::V4(own.v4), IpAddr::V6(own.v6)],
-            peer_addresses: [IpAddr::V4(self.certificate.v4), IpAddr::V6(self.certificate.v6)],
-            local_ttl: CANONICAL_TTL,
-            peer_ttl: done.peer_ttl,
-            peer_routes: self.certificate.routes.clone(),
-        }
-    }
-
-    /// Adds a session and, when it is ours to send on at once, moves sending to it.
-    fn install(&mut self, local: SpiBase, initiator: bool, done: &Established, shared: &mut Shared, now: Instant) {
-        let params = self.session_params(local, initiator, done, shared);
-        let keys = &done.keys;
-        let (outbound, inbound) = if initiator {
-            (&keys.initiator_to_responder, &keys.responder_to_initiator)
-        } else {
-            (&keys.responder_to_initiator, &keys.initiator_to_responder)
-        };
-        let session = Session::new(&params, outbound, inbound, now);
-        session.arm_wakes();
-        export_keys(&params, outbound, inbound, shared);
-        shared.release_bases(self.rotation.install(session, simultaneous(shared)));
-        if initiator {
-            self.sending_changed(shared, now);
-        } else {
-            shared.forwarding_changed();
-        }
-        self.set_expiry(shared);
-    }
-
-    /// Something authentic arrived on a session.
-    fn heard(&mut self, base: SpiBase, shared: &mut Shared, now: Instant) {
-        if self.confirm.as_ref().is_some_and(|confirm| confirm.session == base) {
-            self.confirm = None;
-            self.timers.stop(Timer::Confirm);
-        }
-        if self.rotation.heard(base, simultaneous(shared), now) {
-            self.responding.forget(base);
-            self.sending_changed(shared, now);
-        }
-    }
-
-    fn sending_changed(&mut self, shared: &mut Shared, now: Instant) {
-        shared.release_bases(self.handshaking.finish());
-        self.timers.stop(Timer::Handshake);
-        shared.forwarding_changed();
-        self.path.session_ready(now);
-        if let Some(session) = self.rotation.sending() {
-            let after = rekey_after(session.is_initiator(), shared);
-            self.timers.set(Timer::Rekey, session.born() + after);
-        }
-        self.set_expiry(shared);
-        self.traffic.woken();
-        self.timers.set_no_later(Timer::Tick, now + TICK);
-    }
-
-    fn set_expiry(&mut self, shared: &Shared) {
-        match self.rotation.next_expiry(shared.config.reject_after) {
-            Some(at) => self.timers.set(Timer::Expire, at),
-            None => self.timers.stop(Timer::Expire),
-        }
-    }
-
-    fn expire(&mut self, shared: &mut Shared, now: Instant) {
-        let was_sending = self.rotation.sending().is_some();
-        let gone = self.rotation.expire(shared.config.reject_after, now);
-        gone.iter().for_each(|base| self.responding.forget(*base));
-        shared.release_bases(gone);
-        shared.forwarding_changed();
-        self.set_expiry(shared);
-        if was_sending && self.rotation.sending().is_none() {
-            self.path.session_lost(now);
-            if self.is_wanted(shared, now) && self.online {
-                self.connect(shared, now);
-            }
-        }
-    }
-
-    fn rekey(&mut self, shared: &mut Shared, now: Instant) {
-        if self.is_wanted(shared, now) {
-            self.start_handshake(shared, now);
-        }
-    }
-
-    fn repeat_confirm(&mut self, shared: &mut Shared, now: Instant) {
-        let Some(confirm) = &mut self.confirm else { return };
-        shared.transmit(confirm.to, confirm.datagram.clone());
-        confirm.left -= 1;
-        if confirm.left == 0 {
-            self.confirm = None;
-        } else {
-            self.timers.set(Timer::Confirm, now + CONFIRM_AFTER);
-        }
-    }
-
     fn send_probe(&mut self, probe: Probe, shared: &mut Shared) {
         match probe.body {
             // one byte that every ESP receiver ignores (RFC 3948 section 2.3): it only has to open our own NAT
@@ -636,35 +432,6 @@ fn seal(session: &Session, packet: &[u8]) -> Result<(Vec<u8>, Form), Discard> {
     Ok((buffer[sealed.datagram].to_vec(), sealed.form))
 }
 
-fn export_keys(params: &SessionParams, outbound: &[u8; 32], inbound: &[u8; 32], shared: &mut Shared) {
-    if !shared.config.export_sa_keys {
-        return;
-    }
-    for (base, key) in [(params.local, inbound), (params.remote, outbound)] {
-        for family in [Family::V4, Family::V6] {
-            let spi = base.spi(family);
-            let key_material = kdf::esp_key_material(key, params.suite, spi);
-            shared.event(Event::SaKeys(Box::new(SaKeys { spi, suite: params.suite, key_material: *key_material })));
-        }
-    }
-}
-
-/// The initiator rekeys on time; the responder only when the initiator has missed three quarters of what is left.
-fn rekey_after(initiator: bool, shared: &Shared) -> Duration {
-    let config = &shared.config;
-    if initiator {
-        config.rekey_after
-    } else {
-        config.rekey_after + config.reject_after.saturating_sub(config.rekey_after) * 3 / 4
-    }
-}
-
-/// Sessions born closer together than this were initiated by both sides at once. Below the rekey interval, or a
-/// successor would be taken for a twin.
-fn simultaneous(shared: &Shared) -> Duration {
-    SIMULTANEOUS.min(shared.config.rekey_after / 2)
-}
-
 /// Whether `a` names the same key and addresses as `b`, so that live sessions may go on under it.
 pub(crate) fn same_binding(a: &VerifiedCertificate, b: &VerifiedCertificate) -> bool {
     let key = |certificate: &VerifiedCertificate| -> (StaticPublic, _, _) {
@@ -684,9 +451,5 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// First pause before the rendezvous is asked again for a pair; doubles up to the maximum.
 const CONNECT_RETRY: Duration = Duration::from_secs(5);
 const CONNECT_RETRY_MAX: Duration = Duration::from_secs(60);
-/// How often, and how many times, CONFIRM is repeated: any ESP packet of ours would serve as well.
-const CONFIRM_AFTER: Duration = Duration::from_millis(250);
-const CONFIRM_REPEATS: u32 = 5;
 /// How often the counters of an active pair are read.
 const TICK: Duration = Duration::from_secs(1);
-const SIMULTANEOUS: Duration = Duration::from_secs(5);
