@@ -29,7 +29,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL", env = "WARREN_PUBLIC_URL")]
     #[serde(alias = "public_url")]
     pub public_url: Option<String>,
-    /// Dashboard and API (TCP) [default: 0.0.0.0:443]
+    /// Dashboard (TCP) [default: 0.0.0.0:443]
     #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_WEB_LISTEN")]
     #[serde(alias = "web_listen")]
     pub web_listen: Option<SocketAddr>,
