@@ -133,6 +133,12 @@ impl Agent {
         self.send_bytes(message.encode()).await;
     }
 
+    /// Says something to a server that may be gone; whether it was, the connection tells.
+    pub(crate) async fn say(&mut self, message: &ToServer) {
+        // an error is the end of the connection, which may come before the word
+        let _ = self.writer.send(Bytes::from(message.encode())).await;
+    }
+
     pub(crate) async fn send_bytes(&mut self, bytes: Vec<u8>) {
         self.writer.send(Bytes::from(bytes)).await.unwrap();
     }
