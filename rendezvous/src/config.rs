@@ -45,6 +45,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_RELAY_LISTEN")]
     #[serde(alias = "relay_listen")]
     pub relay_listen: Option<SocketAddr>,
+    /// Whether the relay leaves joining and cutting runs of packets to the kernel [default: on]
+    #[arg(long, global = true, value_name = "MODE", env = "WARREN_RELAY_OFFLOAD")]
+    #[serde(alias = "relay_offload")]
+    pub relay_offload: Option<Offload>,
     /// Who ends TLS for the dashboard: a self-signed certificate of our own, files, or a proxy before us
     #[arg(long, global = true, value_name = "MODE", env = "WARREN_TLS")]
     pub tls: Option<TlsMode>,
@@ -72,6 +76,16 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "NAME", env = "WARREN_NETWORK_NAME")]
     #[serde(alias = "network_name")]
     pub network_name: Option<String>,
+}
+
+/// Whether runs of packets cross the border to the kernel as one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offload {
+    /// Never: each by itself, for drivers that get it wrong.
+    Off,
+    /// Wherever the kernel takes them.
+    On,
 }
 
 /// Who ends TLS for the dashboard. The control plane has its own key in every mode.
@@ -105,6 +119,8 @@ pub struct Config {
     pub stun_listen: SocketAddr,
     /// Relay.
     pub relay_listen: SocketAddr,
+    /// Whether the relay's packets cross to the kernel in runs.
+    pub relay_offload: Offload,
     /// Who ends TLS for the dashboard.
     pub tls: TlsMode,
     /// Certificate chain and key, for `TlsMode::File`.
@@ -144,6 +160,7 @@ impl Settings {
             quic_listen: self.quic_listen.or(weaker.quic_listen),
             stun_listen: self.stun_listen.or(weaker.stun_listen),
             relay_listen: self.relay_listen.or(weaker.relay_listen),
+            relay_offload: self.relay_offload.or(weaker.relay_offload),
             tls: self.tls.or(weaker.tls),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
@@ -173,6 +190,7 @@ impl Settings {
             quic_listen: self.quic_listen,
             stun_listen: self.stun_listen.unwrap_or_else(|| any(STUN_PORT)),
             relay_listen: self.relay_listen.unwrap_or_else(|| any(RELAY_PORT)),
+            relay_offload: self.relay_offload.unwrap_or(Offload::On),
             tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
             tls: self.tls.unwrap_or(TlsMode::Internal),
             database_url,
@@ -209,6 +227,7 @@ impl fmt::Display for Config {
         writeln!(f, "quic-listen = \"{}\"", self.quic_listen())?;
         writeln!(f, "stun-listen = \"{}\"", self.stun_listen)?;
         writeln!(f, "relay-listen = \"{}\"", self.relay_listen)?;
+        writeln!(f, "relay-offload = \"{}\"", self.relay_offload.name())?;
         writeln!(f, "tls = \"{}\"", self.tls.name())?;
         if let Some((certificate, key)) = &self.tls_files {
             writeln!(f, "tls-cert = {certificate:?}\ntls-key = {key:?}")?;
@@ -216,6 +235,15 @@ impl fmt::Display for Config {
         writeln!(f, "# database: {}", self.database_url)?;
         writeln!(f, "overlay-v4 = \"{}\"", self.overlay_v4)?;
         writeln!(f, "network-name = {:?}", self.network_name)
+    }
+}
+
+impl Offload {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+        }
     }
 }
 
@@ -302,19 +330,21 @@ mod tests {
         assert_eq!(config.quic_listen(), "0.0.0.0:443".parse().unwrap());
         assert_eq!(config.stun_listen, "0.0.0.0:3478".parse().unwrap());
         assert_eq!(config.relay_listen, "0.0.0.0:3480".parse().unwrap());
+        assert_eq!(config.relay_offload, Offload::On);
         assert_eq!(config.tls, TlsMode::Internal);
         assert_eq!(config.database_url, DatabaseUrl::Sqlite("/var/lib/warren-rendezvous/warren.db".into()));
     }
 
     #[test]
     fn a_stronger_source_wins_setting_by_setting() {
-        let strong = file("tls = \"proxy\"\ndata-dir = \"/a\"");
+        let strong = file("tls = \"proxy\"\ndata-dir = \"/a\"\nrelay-offload = \"off\"");
         let weak = file("data_dir = \"/b\"\nrelay-listen = \"127.0.0.1:9\"\ndatabase-url = \"sqlite:///c\"");
 
         let config = strong.over(weak).resolve().unwrap();
 
         assert_eq!(config.data_dir, Path::new("/a"));
         assert_eq!(config.tls, TlsMode::Proxy);
+        assert_eq!(config.relay_offload, Offload::Off);
         assert_eq!(config.relay_listen.port(), 9);
         assert_eq!(config.database_url, DatabaseUrl::Sqlite("/c".into()));
     }

@@ -39,7 +39,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     let listener = Listener::bind(app)?;
     let web = WebServer::bind(app).await?;
     let (config, table) = (app.config(), Arc::clone(app.hub().relay()));
-    let relay = Relay::start(config.relay_listen, table)
+    let relay = Relay::start(config.relay_listen, config.relay_offload, table)
         .with_context(|| format!("listen for relayed packets on {} (UDP)", config.relay_listen))?;
     let stun = Stun::bind(config.stun_listen)
         .await

@@ -1,38 +1,45 @@
-//! The relay's socket and thread. Decisions are the table's.
+//! The relay's thread. Decisions are the table's, the kernel's ways the socket's.
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, PipeReader, PipeWriter};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use socket2::SockRef;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use quinn_udp::EcnCodepoint;
 
+use super::batch::Batch;
+use super::socket::Socket;
 use super::{Table, Verdict};
+use crate::config::Offload;
 
 /// A relay that runs until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     addr: SocketAddr,
-    stop: Arc<AtomicBool>,
+    /// Closed to stop the thread.
+    stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What is to be sent once the table is free again.
+#[derive(Debug)]
+enum Step {
+    Forward { frames: Range<usize>, stride: usize, to: SocketAddr, ecn: Option<EcnCodepoint> },
+    Reply { reply: Vec<u8>, to: SocketAddr },
 }
 
 impl Relay {
     /// Opens the socket and starts forwarding by the table.
-    pub fn start(listen: SocketAddr, table: Arc<Mutex<Table>>) -> io::Result<Self> {
-        let socket = UdpSocket::bind(listen)?;
-        let buffers = SockRef::from(&socket);
-        // as much as the host allows; a smaller buffer only drops earlier
-        let _ = buffers.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| buffers.set_send_buffer_size(SOCKET_BUFFER));
-        socket.set_read_timeout(Some(STOP_WITHIN))?;
-        let addr = socket.local_addr()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopping = Arc::clone(&stop);
+    pub fn start(listen: SocketAddr, offload: Offload, table: Arc<Mutex<Table>>) -> io::Result<Self> {
+        let socket = Socket::bind(listen, offload)?;
+        let addr = socket.addr()?;
+        let (stopped, stop) = io::pipe()?;
         let thread =
-            std::thread::Builder::new().name("relay".to_owned()).spawn(move || forward(&socket, &table, &stopping))?;
-        Ok(Self { addr, stop, thread: Some(thread) })
+            std::thread::Builder::new().name("relay".to_owned()).spawn(move || forward(socket, &table, &stopped))?;
+        Ok(Self { addr, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The socket's address.
@@ -43,7 +50,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop = None;
         if let Some(thread) = self.thread.take() {
             // it does not panic; were it to, there is nobody left to tell
             let _ = thread.join();
@@ -51,28 +58,53 @@ impl Drop for Relay {
     }
 }
 
-fn forward(socket: &UdpSocket, table: &Mutex<Table>, stop: &AtomicBool) {
-    let mut buffer = vec![0; LARGEST];
-    while !stop.load(Ordering::Relaxed) {
-        // an error is a timeout, or an ICMP answer to an earlier datagram: neither concerns the next frame
-        let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
-        let verdict = lock(table).handle(from, &mut buffer[..len]);
-        // a frame that cannot be sent is lost, as on any network
-        let _ = match verdict {
-            Verdict::Drop(_) => Ok(0),
-            Verdict::Forward(to) => socket.send_to(&buffer[..len], to),
-            Verdict::Reply(reply) => socket.send_to(&reply, from),
-        };
+fn forward(mut socket: Socket, table: &Mutex<Table>, stopped: &PipeReader) {
+    let mut batch = Batch::new();
+    let mut steps = Vec::new();
+    while wait(&socket, stopped) {
+        for _ in 0..ROUNDS {
+            // nothing there, or an ICMP answer to an earlier frame, which does not concern the next one
+            if socket.receive(&mut batch).is_err() {
+                break;
+            }
+            decide(table, &mut batch, &mut steps);
+            for step in steps.drain(..) {
+                match step {
+                    Step::Forward { frames, stride, to, ecn } => socket.send(to, ecn, batch.frames(frames), stride),
+                    Step::Reply { reply, to } => socket.send(to, None, &reply, reply.len()),
+                }
+            }
+        }
     }
+}
+
+/// Asks the table about everything that one receive brought, under one lock.
+fn decide(table: &Mutex<Table>, batch: &mut Batch, steps: &mut Vec<Step>) {
+    let mut table = lock(table);
+    for run in batch.runs() {
+        let (from, ecn, stride, start) = (run.from, run.ecn, run.stride, run.start);
+        table.handle(from, run.bytes, stride, |range, verdict| match verdict {
+            Verdict::Drop(_) => {}
+            Verdict::Forward(to) => {
+                steps.push(Step::Forward { frames: start + range.start..start + range.end, stride, to, ecn });
+            }
+            Verdict::Reply(reply) => steps.push(Step::Reply { reply, to: from }),
+        });
+    }
+}
+
+/// Waits for frames; false when it is time to stop.
+fn wait(socket: &Socket, stopped: &PipeReader) -> bool {
+    let mut events =
+        [PollFd::new(socket.descriptor(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+    // an error is a signal; what there is to do is seen by trying
+    let _ = poll(&mut events, PollTimeout::NONE);
+    !events[1].any().unwrap_or(false)
 }
 
 fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().expect("nothing panics while it holds the table")
 }
 
-/// Longer than any UDP payload.
-const LARGEST: usize = 65536;
-/// 3,000 full frames: a burst of one device while the thread waits for its turn on a busy host.
-const SOCKET_BUFFER: usize = 4 << 20;
-/// How soon the thread notices that it is to stop.
-const STOP_WITHIN: Duration = Duration::from_millis(200);
+/// How many receives go by without a look at the order to stop.
+const ROUNDS: usize = 16;

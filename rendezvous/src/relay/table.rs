@@ -1,7 +1,8 @@
-//! Which channel leads where. Sans-IO: a frame comes in, what to do with it goes out; forwarding is one lookup.
+//! Which channel leads where. Sans-IO: frames come in, what to do with them goes out; forwarding is one lookup.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -9,12 +10,12 @@ use warren_proto::keys::NodeId;
 
 use crate::limits::canonical;
 
-/// What to do with a frame.
+/// What to do with frames.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Nothing, for this reason.
     Drop(Dropped),
-    /// Send it, as rewritten, to this address.
+    /// Send them, as rewritten, to this address.
     Forward(SocketAddr),
     /// Send this back.
     Reply(Vec<u8>),
@@ -151,22 +152,45 @@ impl Table {
         self.counters
     }
 
-    /// Decides on a frame and, to forward it, rewrites its channel number.
-    pub fn handle(&mut self, from: SocketAddr, frame: &mut [u8]) -> Verdict {
-        let verdict = self.decide(from, frame);
-        match &verdict {
-            Verdict::Drop(reason) => self.counters.dropped[*reason as usize] += 1,
+    /// Decides on the frames of one sender that arrived in a row, each of `stride` bytes and the last perhaps shorter, and
+    /// rewrites the channel numbers of those that go on. `each` is told what becomes of which bytes of the run, in order:
+    /// one verdict for as many consecutive frames as share it, because one look at the table answers for all of them.
+    pub fn handle(
+        &mut self,
+        from: SocketAddr,
+        run: &mut [u8],
+        stride: usize,
+        mut each: impl FnMut(Range<usize>, Verdict),
+    ) {
+        let mut start = 0;
+        loop {
+            let end = start + stretch(&run[start..], stride);
+            let frames = &mut run[start..end];
+            let count = frames.len().div_ceil(stride.max(1)).max(1);
+            let verdict = self.decide(from, frames, stride);
+            self.count(&verdict, count as u64, frames.len());
+            each(start..end, verdict);
+            start = end;
+            if start >= run.len() {
+                return;
+            }
+        }
+    }
+
+    fn count(&mut self, verdict: &Verdict, frames: u64, bytes: usize) {
+        match verdict {
+            Verdict::Drop(reason) => self.counters.dropped[*reason as usize] += frames,
             Verdict::Forward(_) => {
-                self.counters.forwarded += 1;
-                self.counters.forwarded_bytes += (frame.len() - HEADER) as u64;
+                self.counters.forwarded += frames;
+                self.counters.forwarded_bytes += bytes as u64 - frames * HEADER as u64;
             }
             Verdict::Reply(_) => {}
         }
-        verdict
     }
 
-    fn decide(&mut self, from: SocketAddr, frame: &mut [u8]) -> Verdict {
-        let Some(([FRAME_TYPE, VERSION, 0, 0, number @ ..], payload)) = frame.split_first_chunk_mut::<HEADER>() else {
+    /// The fate of frames that all have the first one's header.
+    fn decide(&mut self, from: SocketAddr, frames: &mut [u8], stride: usize) -> Verdict {
+        let Some(([FRAME_TYPE, VERSION, 0, 0, number @ ..], payload)) = frames.split_first_chunk::<HEADER>() else {
             return Verdict::Drop(Dropped::Malformed);
         };
         let channel = u32::from_be_bytes(*number);
@@ -178,11 +202,16 @@ impl Table {
             return Verdict::Drop(Dropped::Source);
         }
         let Some(to) = channel.to else { return Verdict::Drop(Dropped::PeerUnbound) };
-        *number = channel.peer_number.to_be_bytes();
+        let number = channel.peer_number.to_be_bytes();
+        frames.chunks_mut(stride).for_each(|frame| frame[NUMBER].copy_from_slice(&number));
         Verdict::Forward(to)
     }
 
     fn handle_binding(&mut self, from: SocketAddr, payload: &[u8]) -> Verdict {
+        // nothing can be sent there, and a kernel that is asked to says that it lacks what other sends need
+        if from.port() == 0 {
+            return Verdict::Drop(Dropped::Malformed);
+        }
         let Some((kind, rest)) = payload.split_first() else { return Verdict::Drop(Dropped::Malformed) };
         let Some((token, proof)) = rest.split_first_chunk::<16>() else { return Verdict::Drop(Dropped::Malformed) };
         let proved = match (*kind, proof.len()) {
@@ -233,6 +262,19 @@ impl Table {
     }
 }
 
+/// How many bytes the frames take that lie at the start of the run and share one header, and with it one fate. A frame to
+/// the relay itself, or one that is too short to be any, stands alone.
+fn stretch(run: &[u8], stride: usize) -> usize {
+    let stride = stride.clamp(1, run.len().max(1));
+    let header = |frame: &[u8]| frame.first_chunk::<HEADER>().copied().filter(|header| header[NUMBER] != [0; 4]);
+    let frames = || run.chunks(stride).map(header);
+    let alike = match frames().next().flatten() {
+        Some(first) => frames().take_while(|header| *header == Some(first)).count(),
+        None => 1,
+    };
+    run.len().min(alike * stride)
+}
+
 fn reply(kind: u8, content: &[u8]) -> Vec<u8> {
     [&[FRAME_TYPE, VERSION, 0, 0, 0, 0, 0, 0, kind], content].concat()
 }
@@ -240,6 +282,8 @@ fn reply(kind: u8, content: &[u8]) -> Vec<u8> {
 const FRAME_TYPE: u8 = 0x0c;
 const VERSION: u8 = 1;
 const HEADER: usize = 8;
+/// Where in the header the channel's number is.
+const NUMBER: Range<usize> = 4..8;
 const BIND: u8 = 1;
 const BOUND: u8 = 2;
 const CHALLENGE: u8 = 3;
@@ -260,6 +304,19 @@ mod tests {
         [&[FRAME_TYPE, VERSION, 0, 0], &channel.to_be_bytes()[..], payload].concat()
     }
 
+    /// One frame by itself.
+    fn handle(table: &mut Table, from: SocketAddr, frame: &mut [u8]) -> Verdict {
+        let mut verdicts = handle_run(table, from, frame, frame.len());
+        assert_eq!(verdicts.len(), 1);
+        verdicts.remove(0).1
+    }
+
+    fn handle_run(table: &mut Table, from: SocketAddr, run: &mut [u8], stride: usize) -> Vec<(Range<usize>, Verdict)> {
+        let mut verdicts = Vec::new();
+        table.handle(from, run, stride, |range, verdict| verdicts.push((range, verdict)));
+        verdicts
+    }
+
     fn bind(token: u8) -> Vec<u8> {
         frame(0, &[&[BIND], &[token; 16][..]].concat())
     }
@@ -276,11 +333,11 @@ mod tests {
     #[test]
     fn a_frame_between_bound_addresses_arrives_under_the_peers_number() {
         let mut table = pair();
-        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
-        assert_eq!(table.handle(addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Reply(frame(0, &[BOUND])));
+        assert_eq!(handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
+        assert_eq!(handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Reply(frame(0, &[BOUND])));
         let mut data = frame(10, b"hello");
 
-        let verdict = table.handle(addr("192.0.2.1:5000"), &mut data);
+        let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut data);
 
         assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6000")));
         assert_eq!(data, frame(20, b"hello"));
@@ -290,58 +347,133 @@ mod tests {
     #[test]
     fn a_frame_from_anybody_but_the_owner_goes_nowhere() {
         let mut table = pair();
-        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
-        table.handle(addr("192.0.2.2:6000"), &mut bind(2));
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
 
         for from in ["192.0.2.1:5001", "192.0.2.2:6000", "203.0.113.5:5000"] {
-            assert_eq!(table.handle(addr(from), &mut frame(10, b"x")), Verdict::Drop(Dropped::Source), "{from}");
+            assert_eq!(handle(&mut table, addr(from), &mut frame(10, b"x")), Verdict::Drop(Dropped::Source), "{from}");
         }
-        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut frame(11, b"x")), Verdict::Drop(Dropped::UnknownChannel));
+        assert_eq!(
+            handle(&mut table, addr("192.0.2.1:5000"), &mut frame(11, b"x")),
+            Verdict::Drop(Dropped::UnknownChannel)
+        );
     }
 
     #[test]
     fn nothing_is_sent_to_a_peer_that_bound_no_address() {
         let mut table = pair();
-        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
 
-        let verdict = table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+        let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
 
         assert_eq!(verdict, Verdict::Drop(Dropped::PeerUnbound));
+    }
+
+    #[test]
+    fn a_run_on_one_channel_has_one_verdict_and_every_frame_the_peers_number() {
+        let mut table = pair();
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
+        let run = |channel| [frame(channel, b"one"), frame(channel, b"two"), frame(channel, b"3")].concat();
+        let mut data = run(10);
+
+        let verdicts = handle_run(&mut table, addr("192.0.2.1:5000"), &mut data, 11);
+
+        assert_eq!(verdicts, [(0..31, Verdict::Forward(addr("192.0.2.2:6000")))]);
+        assert_eq!(data, run(20));
+        assert_eq!((table.counters().forwarded, table.counters().forwarded_bytes), (3, 7));
+    }
+
+    #[test]
+    fn a_run_is_divided_where_the_fate_of_its_frames_changes() {
+        let mut table = pair();
+        table.open([(ANNA, 11), (BERT, 21)]);
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
+        let run = |first, second| {
+            let frames = [frame(first, b"a"), frame(first, b"b"), frame(second, b"c"), frame(first, b"d")];
+            [frames.concat(), frame(99, b"x"), frame(99, b"y"), vec![7; 9], vec![7; 9], vec![0x0c; 3]].concat()
+        };
+        let mut data = run(10, 11);
+
+        let verdicts = handle_run(&mut table, addr("192.0.2.1:5000"), &mut data, 9);
+
+        let forward = Verdict::Forward(addr("192.0.2.2:6000"));
+        assert_eq!(
+            verdicts,
+            [
+                (0..18, forward.clone()),
+                (18..27, forward.clone()),
+                (27..36, forward),
+                (36..54, Verdict::Drop(Dropped::UnknownChannel)),
+                (54..72, Verdict::Drop(Dropped::Malformed)),
+                (72..75, Verdict::Drop(Dropped::Malformed)),
+            ]
+        );
+        assert_eq!(data, run(20, 21));
+        let counters = table.counters();
+        assert_eq!((counters.forwarded, counters.forwarded_bytes), (4, 4));
+        assert_eq!(counters.dropped[Dropped::UnknownChannel as usize], 2);
+        assert_eq!(counters.dropped[Dropped::Malformed as usize], 3);
+    }
+
+    #[test]
+    fn every_binding_in_a_run_is_answered() {
+        let mut table = pair();
+        let mut run = [bind(1), bind(1)].concat();
+        let stride = run.len() / 2;
+
+        let verdicts = handle_run(&mut table, addr("192.0.2.1:5000"), &mut run, stride);
+
+        let bound = || Verdict::Reply(frame(0, &[BOUND]));
+        assert_eq!(verdicts, [(0..stride, bound()), (stride..2 * stride, bound())]);
+    }
+
+    #[test]
+    fn no_address_that_nothing_can_be_sent_to_is_bound() {
+        let mut table = pair();
+
+        let verdict = handle(&mut table, addr("192.0.2.1:0"), &mut bind(1));
+
+        assert_eq!(verdict, Verdict::Drop(Dropped::Malformed));
     }
 
     #[test]
     fn another_address_must_prove_that_it_receives() {
         let mut table = pair();
         let moved = addr("198.51.100.7:7000");
-        let Verdict::Reply(challenge) = table.handle(moved, &mut bind(1)) else { panic!("no challenge") };
+        let Verdict::Reply(challenge) = handle(&mut table, moved, &mut bind(1)) else { panic!("no challenge") };
         assert_eq!(challenge.len(), bind(1).len(), "not amplified");
         let nonce = &challenge[9..];
         let proof = |token: u8| frame(0, &[&[BIND_PROOF], &[token; 16][..], nonce].concat());
 
-        let elsewhere = table.handle(addr("198.51.100.8:7000"), &mut proof(1));
-        let other_token = table.handle(moved, &mut proof(2));
-        let right = table.handle(moved, &mut proof(1));
+        let elsewhere = handle(&mut table, addr("198.51.100.8:7000"), &mut proof(1));
+        let other_token = handle(&mut table, moved, &mut proof(2));
+        let right = handle(&mut table, moved, &mut proof(1));
 
         assert_eq!(elsewhere, Verdict::Drop(Dropped::UnknownToken));
         assert_eq!(other_token, Verdict::Drop(Dropped::UnknownToken));
         assert_eq!(right, Verdict::Reply(frame(0, &[BOUND])));
         // its keepalives need no further proof
-        assert_eq!(table.handle(moved, &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
+        assert_eq!(handle(&mut table, moved, &mut bind(1)), Verdict::Reply(frame(0, &[BOUND])));
     }
 
     #[test]
     fn an_ended_connection_unbinds_and_a_new_one_keeps_the_channel() {
         let mut table = pair();
-        table.handle(addr("192.0.2.1:5000"), &mut bind(1));
-        table.handle(addr("192.0.2.2:6000"), &mut bind(2));
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
 
         table.dismiss(BERT);
-        assert_eq!(table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x")), Verdict::Drop(Dropped::PeerUnbound));
-        assert_eq!(table.handle(addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Drop(Dropped::UnknownToken));
+        assert_eq!(
+            handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x")),
+            Verdict::Drop(Dropped::PeerUnbound)
+        );
+        assert_eq!(handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2)), Verdict::Drop(Dropped::UnknownToken));
         table.admit(BERT, [3; 16], addr("192.0.2.2:1").ip());
-        table.handle(addr("192.0.2.2:6001"), &mut bind(3));
+        handle(&mut table, addr("192.0.2.2:6001"), &mut bind(3));
 
-        let verdict = table.handle(addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+        let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
         assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6001")));
     }
 
@@ -360,7 +492,7 @@ mod tests {
     fn a_dual_stack_socket_sees_the_same_devices() {
         let mut table = pair();
 
-        let verdict = table.handle(addr("[::ffff:192.0.2.1]:5000"), &mut bind(1));
+        let verdict = handle(&mut table, addr("[::ffff:192.0.2.1]:5000"), &mut bind(1));
 
         assert_eq!(verdict, Verdict::Reply(frame(0, &[BOUND])));
     }
@@ -372,7 +504,7 @@ mod tests {
         for bad in
             [&b""[..], &[0x0c], &[0x0c, 2, 0, 0, 0, 0, 0, 9], &frame(0, b""), &frame(0, &[9; 17]), &frame(0, &[1; 9])]
         {
-            let verdict = table.handle(addr("192.0.2.1:5000"), &mut bad.to_vec());
+            let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut bad.to_vec());
 
             assert_eq!(verdict, Verdict::Drop(Dropped::Malformed), "{bad:?}");
         }
