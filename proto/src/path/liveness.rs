@@ -27,6 +27,11 @@ impl Traffic {
         sends
     }
 
+    /// Takes the counters without a conclusion: the next look begins here.
+    pub(super) fn pass_over(&mut self, sent: u64, received: u64) {
+        (self.sent, self.received) = (sent, received);
+    }
+
     /// The path in use answered a probe.
     pub(super) fn heard(&mut self) {
         self.waiting_since = None;
@@ -144,6 +149,20 @@ mod tests {
         traffic.note(2, 1, now + after(9000));
 
         assert!(!traffic.is_doubtful(SRTT, now + after(9000)));
+    }
+
+    #[test]
+    fn what_was_passed_over_neither_raises_doubt_nor_ends_it() {
+        let now = start();
+        let mut traffic = Traffic::default();
+        traffic.note(1, 1, now);
+
+        traffic.pass_over(9, 9);
+        assert!(!traffic.note(9, 9, now + after(1000)));
+        traffic.note(10, 9, now + after(2000));
+        traffic.pass_over(11, 10);
+
+        assert!(traffic.is_doubtful(SRTT, now + after(3000)));
     }
 
     #[test]

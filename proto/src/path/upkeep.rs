@@ -34,6 +34,11 @@ impl Agent {
         self.advance(now);
     }
 
+    /// The same counters, raised by path messages alone: nobody used the path, and nothing follows from it.
+    pub fn pass_over_traffic(&mut self, sent: u64, received: u64) {
+        self.traffic.pass_over(sent, received);
+    }
+
     /// A peer that has nothing to say is not deaf, but that shows only when it is asked. Doubting a direct path asks as
     /// well, so this one ping is for what is not doubted: a relay, and a path that has carried too little.
     fn ask_silent_peer(&mut self, now: Instant) {

@@ -212,7 +212,9 @@ impl Peer {
     /// The packet path saw the first packet of an SA since it was asked to look out.
     pub(crate) fn handle_wake(&mut self, spi: Spi, shared: &mut Shared, now: Instant) {
         self.heard(SpiBase::of(spi), shared, now);
-        self.watch_traffic(now);
+        if !self.rests_on(SpiBase::of(spi)) {
+            self.watch_traffic(now);
+        }
     }
 
     /// Something moves: reads the counters soon, and every second until nothing does.

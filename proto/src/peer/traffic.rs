@@ -55,10 +55,29 @@ impl Traffic {
 }
 
 impl Peer {
+    /// Whether what woke a pair at rest was a path message and nothing else: `path` looks after those by itself, and an
+    /// idle pair would be watched for seconds after each keepalive. Wakes are armed again first, so that data that comes
+    /// while we look is met by one or the other.
+    pub(super) fn rests_on(&mut self, woken: SpiBase) -> bool {
+        if self.traffic.quiet_ticks < REST_AFTER_TICKS {
+            return false;
+        }
+        if let Some(session) = self.rotation.find(woken) {
+            session.arm_wakes();
+        }
+        if self.data() != self.traffic.data {
+            return false;
+        }
+        (self.traffic.sealed, self.traffic.opened) = self.rotation.packets();
+        self.traffic.answered = self.rotation.sending().map(|session| (session.local(), session.opened()));
+        self.path.pass_over_traffic(self.traffic.sealed, self.traffic.opened);
+        true
+    }
+
     /// One look at the counters.
     pub(super) fn tick(&mut self, shared: &mut Shared, now: Instant) {
         let (sealed, opened) = self.rotation.packets();
-        let data = self.stats.rx_packets.load(Ordering::Relaxed) + self.stats.tx_packets.load(Ordering::Relaxed);
+        let data = self.data();
         let (sent, heard) = (sealed > self.traffic.sealed, opened > self.traffic.opened);
         if data > self.traffic.data {
             self.traffic.used_at = now;
@@ -86,6 +105,11 @@ impl Peer {
                 self.start_handshake(shared, now);
             }
         }
+    }
+
+    /// Inner packets carried so far.
+    fn data(&self) -> u64 {
+        self.stats.rx_packets.load(Ordering::Relaxed) + self.stats.tx_packets.load(Ordering::Relaxed)
     }
 
     fn check_packet_limit(&mut self, shared: &mut Shared, now: Instant) {
