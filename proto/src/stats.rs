@@ -32,18 +32,18 @@ impl Default for PeerStats {
 }
 
 impl PeerStats {
-    /// One inner packet arrived.
-    pub fn count_received(&self, bytes: usize) {
-        add(&self.rx_packets, 1);
+    /// Inner packets of together `bytes` arrived.
+    pub fn count_received(&self, packets: usize, bytes: usize) {
+        add(&self.rx_packets, packets as u64);
         add(&self.rx_bytes, bytes as u64);
     }
 
-    /// One inner packet left.
-    pub fn count_sent(&self, bytes: usize, form: Form) {
-        add(&self.tx_packets, 1);
+    /// Inner packets of together `bytes` left in this form.
+    pub fn count_sent(&self, packets: usize, bytes: usize, form: Form) {
+        add(&self.tx_packets, packets as u64);
         add(&self.tx_bytes, bytes as u64);
         if form == Form::Whole {
-            add(&self.tx_whole, 1);
+            add(&self.tx_whole, packets as u64);
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::io::Ecn;
 
-use super::{Addresses, Family, MIN_MTU_V4, MIN_MTU_V6, Template, addresses, checksum, parse, v4};
+use super::{Addresses, Family, MIN_MTU_V4, MIN_MTU_V6, Template, addresses, checksum, parse, pseudo_header_sum, v4};
 
 /// Why a packet cannot be delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,19 +69,18 @@ fn error(packet: &[u8], icmp: IcmpHeader, peer: IpAddr) -> Option<Vec<u8>> {
     };
     let quoted = &packet[..outline.len.min(limit - template.header_len() - ICMP_HEADER_LEN)];
 
-    let mut message = vec![icmp.kind, icmp.code, 0, 0];
-    message.extend(icmp.rest.to_be_bytes());
-    message.extend(quoted);
+    let mut answer = vec![0; template.header_len()];
+    template.rebuild(&mut answer, protocol, Ecn::NotEct, ICMP_HEADER_LEN + quoted.len()).ok()?;
     let sum = match outline.family {
         Family::V4 => 0,
-        Family::V6 => pseudo_header_sum(&template, message.len()),
+        Family::V6 => pseudo_header_sum(&answer, protocol, ICMP_HEADER_LEN + quoted.len())?,
     };
-    let sum = checksum::finish(checksum::add(sum, &message));
+    answer.extend([icmp.kind, icmp.code, 0, 0]);
+    answer.extend(icmp.rest.to_be_bytes());
+    answer.extend(quoted);
+    let message = &mut answer[template.header_len()..];
+    let sum = checksum::finish(checksum::add(sum, message));
     message[2..4].copy_from_slice(&sum.to_be_bytes());
-
-    let mut answer = vec![0; template.header_len()];
-    template.rebuild(&mut answer, protocol, Ecn::NotEct, message.len()).ok()?;
-    answer.extend(message);
     Some(answer)
 }
 
@@ -102,17 +101,6 @@ fn may_be_answered(packet: &[u8], sender: IpAddr) -> bool {
         // 0 to 127 are error messages (RFC 4443 section 2.1)
         Family::V6 => !(outline.protocol == ICMPV6 && icmp_type.is_none_or(|kind| kind < 128)),
     }
-}
-
-/// Sum over source, destination, length and protocol (RFC 8200 section 8.1).
-fn pseudo_header_sum(template: &Template, message_len: usize) -> u32 {
-    let add_address = |sum, address| match address {
-        IpAddr::V4(ip) => checksum::add(sum, &ip.octets()),
-        IpAddr::V6(ip) => checksum::add(sum, &ip.octets()),
-    };
-    let sum = add_address(add_address(0, template.source()), template.destination());
-    // at most MIN_MTU_V6
-    sum + message_len as u32 + u32::from(ICMPV6)
 }
 
 const ICMPV4: u8 = 1;

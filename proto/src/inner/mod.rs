@@ -5,7 +5,7 @@
 //! (transport form); any other travels whole, as IP in ESP. The decision is made per packet by [`Template`], which is
 //! the header that one association never sends. No keys here, and no decision about where a packet goes.
 
-mod checksum;
+pub mod checksum;
 mod fragment;
 mod icmp;
 mod v4;
@@ -73,6 +73,35 @@ pub fn addresses(packet: &[u8]) -> Result<Addresses, Discard> {
     match family(packet)? {
         Family::V4 => v4::addresses(packet),
         Family::V6 => v6::addresses(packet),
+    }
+}
+
+/// Sum over source, destination, length and protocol of the packet whose fixed header this is (RFC 9293 section 3.1,
+/// RFC 8200 section 8.1). `None` when it is too short for its family.
+pub fn pseudo_header_sum(header: &[u8], protocol: u8, segment_len: usize) -> Option<u32> {
+    let addresses = match family(header).ok()? {
+        Family::V4 => header.get(12..20)?,
+        Family::V6 => header.get(8..40)?,
+    };
+    Some(checksum::add(u32::try_from(segment_len).ok()? + u32::from(protocol), addresses))
+}
+
+/// Tells the fixed header of a packet that [`parse`] accepts how long what follows it is, and mends the IPv4 checksum.
+pub fn set_payload_len(header: &mut [u8], payload_len: usize) -> Result<(), Discard> {
+    match family(header)? {
+        Family::V4 => v4::set_payload_len(header, payload_len),
+        Family::V6 => v6::set_payload_len(header, payload_len),
+    }
+}
+
+/// Adds to the identification of an IPv4 header, as cutting a packet does (RFC 6864 wants it unique only for fragments);
+/// call [`set_payload_len`] afterwards. IPv6 has none.
+pub fn advance_identification(header: &mut [u8], by: u16) {
+    if family(header) == Ok(Family::V4)
+        && let Some(field) = header.get_mut(4..6)
+    {
+        let identification = u16::from_be_bytes([field[0], field[1]]).wrapping_add(by);
+        field.copy_from_slice(&identification.to_be_bytes());
     }
 }
 

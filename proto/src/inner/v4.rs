@@ -88,8 +88,23 @@ pub(super) fn addresses(packet: &[u8]) -> Result<Addresses, Discard> {
 }
 
 pub(super) fn set_ecn(packet: &mut [u8], ecn: Ecn) {
-    let header_len = usize::from(packet[0] & 0x0f) * 4;
     packet[1] = packet[1] & DSCP_MASK | ecn.bits();
+    mend_checksum(packet);
+}
+
+pub(super) fn set_payload_len(header: &mut [u8], payload_len: usize) -> Result<(), Discard> {
+    let header_len = header.first().map_or(0, |byte| usize::from(byte & 0x0f) * 4);
+    if header_len < HEADER_LEN || header.len() < header_len {
+        return Err(Discard::InnerMalformed);
+    }
+    let total_len = u16::try_from(header_len + payload_len).map_err(|_| Discard::Length)?;
+    header[2..4].copy_from_slice(&total_len.to_be_bytes());
+    mend_checksum(header);
+    Ok(())
+}
+
+fn mend_checksum(packet: &mut [u8]) {
+    let header_len = usize::from(packet[0] & 0x0f) * 4;
     packet[10..12].fill(0);
     let sum = checksum::finish(checksum::add(0, &packet[..header_len]));
     packet[10..12].copy_from_slice(&sum.to_be_bytes());

@@ -70,6 +70,12 @@ pub(super) fn addresses(packet: &[u8]) -> Result<Addresses, Discard> {
     Ok(Addresses { source: address(&header[8..24]).into(), destination: address(&header[24..]).into() })
 }
 
+pub(super) fn set_payload_len(header: &mut [u8], payload_len: usize) -> Result<(), Discard> {
+    let payload_len = u16::try_from(payload_len).map_err(|_| Discard::Length)?;
+    header.get_mut(4..6).ok_or(Discard::InnerMalformed)?.copy_from_slice(&payload_len.to_be_bytes());
+    Ok(())
+}
+
 pub(super) fn set_ecn(packet: &mut [u8], ecn: Ecn) {
     packet[1] = packet[1] & !0x30 | ecn.bits() << 4;
 }

@@ -411,7 +411,7 @@ impl Peer {
         for (_, packet) in self.queue.drain(..) {
             match seal(session, &packet) {
                 Ok((datagram, form)) => {
-                    self.stats.count_sent(packet.len(), form);
+                    self.stats.count_sent(1, packet.len(), form);
                     shared.transmit(selection.remote, datagram);
                 }
                 Err(reason) => self.stats.count_dropped(reason),

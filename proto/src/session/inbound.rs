@@ -52,6 +52,48 @@ impl InboundSa {
     /// # Panics
     /// Unless the buffer has [`HEADROOM`](super::HEADROOM) before the datagram.
     pub fn open(&self, buffer: &mut [u8], datagram: Range<usize>, ecn: Ecn) -> Result<Opened, Discard> {
+        let content = self.decrypt(buffer, datagram)?;
+        self.replay.commit(content.sequence)?;
+        let (kind, payload) = content.read(buffer)?;
+        match kind {
+            NextHeader::Control => Ok(Opened::Control(payload)),
+            NextHeader::Dummy => Ok(Opened::Dummy),
+            NextHeader::Transport(protocol) => {
+                let start = payload.start - self.template.header_len();
+                self.rebuild(&mut buffer[start..payload.start], protocol, ecn, payload.len())?;
+                Ok(Opened::Packet(start..payload.end))
+            }
+            NextHeader::Whole(family) => {
+                let len = self.accept_whole(&mut buffer[payload.clone()], family, ecn)?;
+                Ok(Opened::Packet(payload.start..payload.start + len))
+            }
+        }
+    }
+
+    /// Opens a run of ESP datagrams in place and puts those that are authentic and new into `contents`, in order; the
+    /// others are told to `refused`. The replay window is locked once.
+    ///
+    /// Nothing is rebuilt: [`Self::rebuild`] and [`Self::accept_whole`] make packets of the contents, so that segments
+    /// of one flow can be joined under one header.
+    pub fn open_run(
+        &self,
+        buffer: &mut [u8],
+        datagrams: impl Iterator<Item = Range<usize>>,
+        contents: &mut Vec<Content>,
+        mut refused: impl FnMut(Discard),
+    ) {
+        contents.clear();
+        for datagram in datagrams {
+            match self.decrypt(buffer, datagram) {
+                Ok(content) => contents.push(content),
+                Err(reason) => refused(reason),
+            }
+        }
+        self.replay.commit_all(contents, |content| content.sequence, refused);
+    }
+
+    /// Verifies a datagram and looks inside. Its number is not entered yet.
+    fn decrypt(&self, buffer: &mut [u8], datagram: Range<usize>) -> Result<Content, Discard> {
         if self.signal.is_closed() {
             return Err(Discard::SaExpired);
         }
@@ -61,16 +103,7 @@ impl InboundSa {
         }
         self.replay.precheck(header.sequence)?;
         let plaintext = self.cipher.open(buffer, datagram, header).inspect_err(|reason| self.count_forgery(*reason))?;
-        self.replay.commit(header.sequence)?;
-
-        let (payload_len, next_header) = esp::read_trailer(&buffer[plaintext.clone()])?;
-        let payload = plaintext.start..plaintext.start + payload_len;
-        match next_header {
-            NextHeader::Control => Ok(Opened::Control(payload)),
-            NextHeader::Dummy => Ok(Opened::Dummy),
-            NextHeader::Transport(protocol) => self.rebuild(buffer, payload, protocol, ecn),
-            NextHeader::Whole(family) => self.accept_whole(buffer, payload, family, ecn),
-        }
+        Ok(Content { sequence: header.sequence, plaintext })
     }
 
     /// How many packets have been authentic and new.
@@ -103,26 +136,23 @@ impl InboundSa {
         self.signal.close();
     }
 
-    /// Puts the header that was not sent before a segment.
-    fn rebuild(&self, buffer: &mut [u8], segment: Range<usize>, protocol: u8, ecn: Ecn) -> Result<Opened, Discard> {
-        if !inner::is_upper_layer(protocol) {
-            return Err(Discard::Malformed);
-        }
-        let start = segment.start - self.template.header_len();
-        // RFC 4301 section 5.1.2.1 binds tunnels; in transport form the outer bits are the packet's only ones
-        self.template.rebuild(&mut buffer[start..segment.start], protocol, ecn, segment.len())?;
-        Ok(Opened::Packet(start..segment.end))
+    /// Bytes of the header that [`Self::rebuild`] writes.
+    pub const fn header_len(&self) -> usize {
+        self.template.header_len()
     }
 
-    /// Checks a packet that came with its own header, which the peer may have written as it liked.
-    fn accept_whole(
-        &self,
-        buffer: &mut [u8],
-        payload: Range<usize>,
-        family: Family,
-        outer: Ecn,
-    ) -> Result<Opened, Discard> {
-        let packet = &mut buffer[payload.clone()];
+    /// Writes the header that was not sent with `payload_len` bytes of `protocol`.
+    ///
+    /// # Panics
+    /// Unless `header` has [`Self::header_len`] bytes.
+    pub fn rebuild(&self, header: &mut [u8], protocol: u8, ecn: Ecn, payload_len: usize) -> Result<(), Discard> {
+        // RFC 4301 section 5.1.2.1 binds tunnels; in transport form the outer bits are the packet's only ones
+        self.template.rebuild(header, protocol, ecn, payload_len)
+    }
+
+    /// Checks a packet that came with its own header, which the peer may have written as it liked, and gives its length.
+    /// What follows it is traffic-flow-confidentiality padding (RFC 4303 section 2.7).
+    pub fn accept_whole(&self, packet: &mut [u8], family: Family, outer: Ecn) -> Result<usize, Discard> {
         let outline = inner::parse(packet)?;
         if outline.family != family || family != self.template.family() {
             return Err(Discard::InnerMalformed);
@@ -135,8 +165,7 @@ impl InboundSa {
         if ecn != outline.ecn {
             inner::set_ecn(packet, ecn);
         }
-        // what follows the inner packet is traffic-flow-confidentiality padding (RFC 4303 section 2.7)
-        Ok(Opened::Packet(payload.start..payload.start + outline.len))
+        Ok(outline.len)
     }
 
     fn may_send_from(&self, source: IpAddr) -> bool {
@@ -146,6 +175,27 @@ impl InboundSa {
     fn count_forgery(&self, reason: Discard) {
         if reason == Discard::Authentication && self.forged.fetch_add(1, Ordering::Relaxed) >= FORGERIES_MAX {
             self.close();
+        }
+    }
+}
+
+/// What an authentic datagram of a run held: a place in the buffer that [`InboundSa::open_run`] decrypted in.
+#[derive(Debug)]
+pub struct Content {
+    sequence: u32,
+    plaintext: Range<usize>,
+}
+
+impl Content {
+    /// Its kind and where its payload lies. An error is the peer's own doing.
+    pub fn read(&self, buffer: &[u8]) -> Result<(NextHeader, Range<usize>), Discard> {
+        let start = self.plaintext.start;
+        let (payload_len, kind) = esp::read_trailer(&buffer[self.plaintext.clone()])?;
+        match kind {
+            NextHeader::Transport(protocol) if !inner::is_upper_layer(protocol) => Err(Discard::Malformed),
+            NextHeader::Control | NextHeader::Dummy | NextHeader::Transport(_) | NextHeader::Whole(_) => {
+                Ok((kind, start..start + payload_len))
+            }
         }
     }
 }

@@ -33,8 +33,8 @@ use crate::keys::{NodeId, Spi};
 use crate::wire::{esp, relay};
 
 pub use crate::wire::esp::NextHeader;
-pub use inbound::InboundSa;
-pub use outbound::{MAX_CONTROL_LEN, OutboundSa, Refit};
+pub use inbound::{Content, InboundSa};
+pub use outbound::{MAX_CONTROL_LEN, Number, Numbers, OutboundSa, Refit};
 pub use rotation::{Rotation, Session, SessionParams};
 
 /// Room the caller leaves before an inner packet to be sealed and before a datagram to be opened.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::crypto::Suite;
-use crate::inner::{self, Form, Template};
+use crate::inner::{self, Form, Outline, Template};
 use crate::io::Discard;
 use crate::keys::{NodeId, Spi};
 use crate::wire::esp::{Header, NextHeader};
@@ -75,8 +75,7 @@ impl OutboundSa {
             Form::Whole => (0..outline.len, NextHeader::Whole(outline.family)),
         };
         let payload = packet.start + inside.start..packet.start + inside.end;
-        let header = Header { spi: self.spi, sequence: self.reserve(1)? };
-        let datagram = self.cipher.seal(buffer, payload, next_header, header);
+        let datagram = self.number()?.seal(buffer, payload, next_header);
         Ok(Sealed { datagram, ecn: outline.ecn, form })
     }
 
@@ -103,14 +102,13 @@ impl OutboundSa {
         let start = self.cipher.layout.prefix_len();
         let mut datagram = vec![0; start + payload.len() + super::TAILROOM];
         datagram[start..start + payload.len()].copy_from_slice(payload);
-        let header = Header { spi: self.spi, sequence: self.reserve(1)? };
-        let sealed = self.cipher.seal(&mut datagram, start..start + payload.len(), next_header, header);
+        let sealed = self.number()?.seal(&mut datagram, start..start + payload.len(), next_header);
         datagram.truncate(sealed.end);
         Ok(datagram)
     }
 
-    /// Takes `count` sequence numbers in a row and returns the first; fails once the association is used up or closed.
-    pub fn reserve(&self, count: u32) -> Result<u32, Discard> {
+    /// Takes `count` sequence numbers in a row; fails once the association is used up or closed.
+    pub fn reserve(&self, count: u32) -> Result<Numbers<'_>, Discard> {
         if self.signal.is_closed() {
             return Err(Discard::SaExpired);
         }
@@ -118,12 +116,23 @@ impl OutboundSa {
         if before + u64::from(count) > SEALED_MAX {
             return Err(Discard::SaExpired);
         }
-        u32::try_from(before + 1).map_err(|_| Discard::SaExpired)
+        // the limit is far below what 32 bits can count
+        let first = u32::try_from(before + 1).map_err(|_| Discard::SaExpired)?;
+        Ok(Numbers { sa: self, next: first, left: count })
     }
 
-    /// How [`Self::seal_packet`] would send this packet.
-    pub fn form(&self, packet: &[u8]) -> Result<Form, Discard> {
-        self.template.classify(packet).map(|(_, form)| form)
+    fn number(&self) -> Result<Number<'_>, Discard> {
+        self.reserve(1)?.next().ok_or(Discard::SaExpired)
+    }
+
+    /// What a packet with the header of `packet` is, and how it travels; lengths are the packet's own to check.
+    pub fn classify(&self, packet: &[u8]) -> Result<(Outline, Form), Discard> {
+        self.template.classify(packet)
+    }
+
+    /// Bytes that sealing writes before a payload.
+    pub const fn prefix_len(&self) -> usize {
+        self.cipher.layout.prefix_len()
     }
 
     /// How many sequence numbers have been given out.
@@ -155,6 +164,11 @@ impl OutboundSa {
         self.cipher.layout.packet_len(payload_len)
     }
 
+    /// Bytes of UDP payload that `payload_len` bytes become, whatever they are.
+    pub const fn sealed_len(&self, payload_len: usize) -> usize {
+        self.cipher.layout.packet_len(payload_len)
+    }
+
     /// The largest inner packets that fit into `udp_payload` bytes: in transport form, and whole.
     pub fn inner_mtu(&self, udp_payload: usize) -> (usize, usize) {
         let whole = self.cipher.layout.payload_capacity(udp_payload).unwrap_or(0);
@@ -174,6 +188,44 @@ impl OutboundSa {
     /// Lets nothing be sealed any more.
     pub fn close(&self) {
         self.signal.close();
+    }
+}
+
+/// Sequence numbers in a row, each to be used once; what is not used leaves a gap.
+pub struct Numbers<'a> {
+    sa: &'a OutboundSa,
+    next: u32,
+    left: u32,
+}
+
+/// One sequence number of one association, which sealing uses up: no nonce can be made twice.
+#[must_use]
+pub struct Number<'a> {
+    sa: &'a OutboundSa,
+    sequence: u32,
+}
+
+impl<'a> Iterator for Numbers<'a> {
+    type Item = Number<'a>;
+
+    fn next(&mut self) -> Option<Number<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let sequence = self.next;
+        self.next += 1;
+        Some(Number { sa: self.sa, sequence })
+    }
+}
+
+impl Number<'_> {
+    /// Seals `buffer[payload]` where it lies and says where the datagram is. The caller has chosen the form:
+    /// `NextHeader::Transport` only for what [`OutboundSa::classify`] finds canonical.
+    ///
+    /// # Panics
+    /// Unless the buffer has [`OutboundSa::prefix_len`] bytes before the payload and
+    /// [`TAILROOM`](super::TAILROOM) after.
+    pub fn seal(self, buffer: &mut [u8], payload: Range<usize>, next_header: NextHeader) -> Range<usize> {
+        let header = Header { spi: self.sa.spi, sequence: self.sequence };
+        self.sa.cipher.seal(buffer, payload, next_header, header)
     }
 }
 
@@ -203,9 +255,9 @@ mod tests {
     fn sequence_numbers_start_at_one_and_come_in_rows() {
         let sa = OutboundSa::new(params());
 
-        assert_eq!(sa.reserve(1), Ok(1));
-        assert_eq!(sa.reserve(10), Ok(2));
-        assert_eq!(sa.reserve(1), Ok(12));
+        assert_eq!(row(&sa, 1), Ok(vec![1]));
+        assert_eq!(row(&sa, 10), Ok((2..=11).collect()));
+        assert_eq!(row(&sa, 1), Ok(vec![12]));
         assert_eq!(sa.sealed(), 12);
     }
 
@@ -214,8 +266,8 @@ mod tests {
         let sa = OutboundSa::new(params());
         sa.last.store(SEALED_MAX - 1, Ordering::Relaxed);
 
-        assert_eq!(sa.reserve(1), Ok(1 << 31));
-        assert_eq!(sa.reserve(1), Err(Discard::SaExpired));
+        assert_eq!(row(&sa, 1), Ok(vec![1 << 31]));
+        assert_eq!(row(&sa, 1), Err(Discard::SaExpired));
         assert_eq!(sa.seal_control(NextHeader::Dummy, &[]), Err(Discard::SaExpired));
         assert_eq!(sa.sealed(), SEALED_MAX);
     }
@@ -225,7 +277,7 @@ mod tests {
         let sa = OutboundSa::new(params());
         sa.last.store(SEALED_MAX - 3, Ordering::Relaxed);
 
-        assert_eq!(sa.reserve(4), Err(Discard::SaExpired));
+        assert_eq!(row(&sa, 4), Err(Discard::SaExpired));
     }
 
     #[test]
@@ -236,5 +288,8 @@ mod tests {
 
         assert_eq!(sa.seal_control(NextHeader::Dummy, &[]), Err(Discard::SaExpired));
         assert_eq!(sa.sealed(), 0);
+    }
+    fn row(sa: &OutboundSa, count: u32) -> Result<Vec<u32>, Discard> {
+        Ok(sa.reserve(count)?.map(|number| number.sequence).collect())
     }
 }

@@ -46,6 +46,19 @@ impl ReplayGuard {
         Ok(())
     }
 
+    /// Enters the numbers of a batch under one lock and keeps those items whose number was neither old nor seen.
+    pub(super) fn commit_all<T>(
+        &self,
+        batch: &mut Vec<T>,
+        sequence: impl Fn(&T) -> u32,
+        mut refused: impl FnMut(Discard),
+    ) {
+        let mut window = self.lock();
+        batch.retain(|item| window.commit(sequence(item)).inspect_err(|reason| refused(*reason)).is_ok());
+        self.top.store(window.top, Ordering::Relaxed);
+        self.committed.store(self.committed.load(Ordering::Relaxed) + batch.len() as u64, Ordering::Relaxed);
+    }
+
     /// How many numbers have been entered.
     pub(super) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
@@ -179,6 +192,20 @@ mod tests {
         assert_eq!(guard.commit(u32::MAX), Err(Discard::ReplayDuplicate));
         assert_eq!(guard.commit(u32::MAX - 1), Ok(()));
         assert_eq!(guard.commit(1), Err(Discard::ReplayOld));
+    }
+
+    #[test]
+    fn of_a_batch_only_the_new_are_kept_and_the_others_are_told() {
+        let guard = ReplayGuard::default();
+        guard.commit(9_000).unwrap();
+        let (mut batch, mut refused) = (vec![9_001, 9_000, 8_999, 9_001, 1, 9_002], Vec::new());
+
+        guard.commit_all(&mut batch, |number| *number, |reason| refused.push(reason));
+
+        assert_eq!(batch, [9_001, 8_999, 9_002]);
+        assert_eq!(refused, [Discard::ReplayDuplicate, Discard::ReplayDuplicate, Discard::ReplayOld]);
+        assert_eq!(guard.committed(), 4);
+        assert_eq!(guard.precheck(9_002 - 8_128), Err(Discard::ReplayOld));
     }
 
     #[test]
