@@ -55,6 +55,9 @@ pub struct DaemonArgs {
     /// Append the keys of every security association to this file, for Wireshark (whoever reads it can read the traffic)
     #[arg(long, value_name = "FILE")]
     pub sa_keylog: Option<PathBuf>,
+    /// Hand packets to the kernel one by one, for drivers that do large ones wrongly [env: WARREN_NO_OFFLOAD]
+    #[arg(long)]
+    pub no_offload: bool,
     /// How packets are sealed: aes256gcm-iiv, aes256gcm or chacha20poly1305-iiv
     #[arg(long, value_name = "NAME", default_value_t = Suite::default())]
     pub suite: Suite,

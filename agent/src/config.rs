@@ -22,6 +22,8 @@ pub struct Config {
     pub tun: String,
     /// UDP port asked for by flag; `None` keeps the remembered one.
     pub port: Option<u16>,
+    /// Whether the kernel is given up to 64 KiB at a time, to cut and to join.
+    pub offload: bool,
     /// Where the keys of security associations are written, for Wireshark.
     pub sa_keylog: Option<PathBuf>,
     /// What the protocol core is told.
@@ -37,6 +39,7 @@ impl Config {
             socket: socket_path(socket),
             tun: args.tun,
             port: args.port,
+            offload: !args.no_offload && variable("WARREN_NO_OFFLOAD").is_none(),
             node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
             sa_keylog: args.sa_keylog,
         })

@@ -104,7 +104,7 @@ impl Host {
             self.dropped += 1;
             return Vec::new();
         };
-        route.stats.count_sent(packet.len(), sealed.form);
+        route.stats.count_sent(1, packet.len(), sealed.form);
         let datagram = buffer[sealed.datagram].to_vec();
         let remotes = std::iter::once(remote).chain(route.hedge);
         let out = remotes.map(|to| Outbound { to, ttl: None, datagram: datagram.clone() }).collect();
@@ -150,7 +150,7 @@ impl Host {
         match opened {
             Ok(Opened::Packet(range)) => {
                 if let Some(route) = self.forwarding.peers.iter().find(|route| route.node == sa.peer()) {
-                    route.stats.count_received(range.len());
+                    route.stats.count_received(1, range.len());
                 }
                 self.received.push(buffer[range].to_vec());
             }

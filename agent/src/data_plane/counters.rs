@@ -37,19 +37,19 @@ impl Counters {
     }
 
     pub(super) fn count(&self, reason: Discard) {
-        add_one(&self.discards[reason as usize]);
+        add(&self.discards[reason as usize], 1);
     }
 
-    pub(super) fn count_udp_refused(&self) {
-        add_one(&self.udp_refused);
+    pub(super) fn count_udp_refused(&self, datagrams: usize) {
+        add(&self.udp_refused, datagrams);
     }
 
-    pub(super) fn count_tun_refused(&self) {
-        add_one(&self.tun_refused);
+    pub(super) fn count_tun_refused(&self, packets: usize) {
+        add(&self.tun_refused, packets);
     }
 }
 
 /// Counters order nothing.
-fn add_one(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+fn add(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(n as u64, Ordering::Relaxed);
 }

@@ -1,7 +1,8 @@
-//! UDP -> TUN: tells what each datagram is, opens ESP in place and writes the packet to the device.
+//! UDP -> TUN: tells what each datagram is, opens ESP in place, joins what belongs together and writes it to the device.
 //!
 //! Everything else goes up or is counted; nothing that arrives here is believed before its ICV has verified.
 
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -12,20 +13,32 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use warren_proto::io::{Discard, Ecn, RelayChannel, Remote};
 use warren_proto::keys::Spi;
-use warren_proto::session::{HEADROOM, Opened, TAILROOM};
+use warren_proto::session::{Content, HEADROOM, InboundSa, NextHeader, TAILROOM};
 use warren_proto::wire::{Kind, classify, relay};
 
 use super::Shared;
+use super::coalesce::Coalescer;
+use super::departures::MAX_DATAGRAMS;
 use super::fib::{Fib, Receiver};
 use super::upcall::Upcall;
 use crate::tun::Tun;
-use crate::udp::{Batch, QuicFeed, Received};
+use crate::udp::{Batch, QuicFeed, Run};
 
 /// The inbound thread's state.
 pub(super) struct Inbound<T> {
     shared: Shared<T>,
     quic: QuicFeed,
-    batch: Batch,
+    arrivals: Coalescer,
+    /// Datagrams of one association in a row, and what they held.
+    row: Row,
+    contents: Vec<Content>,
+}
+
+/// Datagrams that follow each other in a run and name the same association.
+struct Row {
+    spi: Option<Spi>,
+    from: Remote,
+    datagrams: Vec<Range<usize>>,
 }
 
 /// A datagram out of any relay frame, and where it came from in that sense.
@@ -38,21 +51,119 @@ struct Unwrapped {
 
 impl<T: Tun> Inbound<T> {
     pub(super) fn new(shared: Shared<T>, quic: QuicFeed) -> Self {
-        Self { shared, quic, batch: Batch::new(HEADROOM, TAILROOM) }
+        let arrivals = Coalescer::new(shared.tun.joins());
+        let nowhere = Remote::Direct(SocketAddr::from(([0; 4], 0)));
+        let row = Row { spi: None, from: nowhere, datagrams: Vec::with_capacity(MAX_DATAGRAMS) };
+        Self { shared, quic, arrivals, row, contents: Vec::with_capacity(MAX_DATAGRAMS) }
     }
 
     /// Receives until told to stop.
-    pub(super) fn run(self) {
-        let Self { shared, quic, mut batch } = self;
-        let mut table = Cache::new(Arc::clone(&shared.fib));
-        while let Some(ready) = shared.wait_for_datagrams() {
+    pub(super) fn run(mut self) {
+        let mut table = Cache::new(Arc::clone(&self.shared.fib));
+        let mut batch = Batch::new(HEADROOM, TAILROOM);
+        while let Some(ready) = self.shared.wait_for_datagrams() {
             for index in (0..ready.len()).filter(|index| ready[*index]) {
                 // an error is about an earlier send or about nothing left to read; the next poll tells
-                if shared.sockets.receive(index, &mut batch).is_ok() {
+                if self.shared.sockets.receive(index, &mut batch).is_ok() {
                     // looked at after receiving: who uses a new association has been told of it, and so is the table
-                    let fib = table.load();
-                    batch.for_each(|received| shared.accept(fib, &quic, received));
+                    let fib = Arc::clone(table.load());
+                    let (buffer, runs) = batch.runs();
+                    runs.for_each(|run| self.accept_run(&fib, buffer, &run));
+                    let shared = &self.shared;
+                    self.arrivals.send_all(buffer, |count, parts| shared.deliver(count, parts));
                 }
+            }
+        }
+    }
+
+    fn accept_run(&mut self, fib: &Fib, buffer: &mut [u8], run: &Run) {
+        for datagram in run.datagrams() {
+            match unwrap(fib, &buffer[datagram.clone()], run.from) {
+                Ok(Unwrapped { from, skip, kind: Kind::Esp(spi) }) => {
+                    if self.row.spi != Some(spi) || self.row.from != from || self.row.datagrams.len() == MAX_DATAGRAMS {
+                        self.accept_row(fib, buffer, run.ecn);
+                        (self.row.spi, self.row.from) = (Some(spi), from);
+                    }
+                    self.row.datagrams.push(datagram.start + skip..datagram.end);
+                }
+                Ok(unwrapped) => {
+                    self.accept_other(&unwrapped, run, &buffer[datagram.start + unwrapped.skip..datagram.end])
+                }
+                Err(reason) => self.shared.counters.count(reason),
+            }
+        }
+        self.accept_row(fib, buffer, run.ecn);
+    }
+
+    fn accept_other(&self, unwrapped: &Unwrapped, run: &Run, bytes: &[u8]) {
+        let upcalls = &self.shared.upcalls;
+        let outcome = match unwrapped.kind {
+            Kind::Handshake | Kind::Relay => {
+                upcalls.unproven(|| Upcall::Datagram { from: unwrapped.from, bytes: bytes.to_vec() })
+            }
+            Kind::Esp(_) | Kind::Keepalive => Ok(()),
+            Kind::Quic => self.quic.offer(run.from, run.ecn, bytes),
+            Kind::Stun => upcalls.unproven(|| Upcall::Stun { from: run.from, bytes: bytes.to_vec() }),
+        };
+        if let Err(reason) = outcome {
+            self.shared.counters.count(reason);
+        }
+    }
+
+    /// Opens the row that has gathered.
+    fn accept_row(&mut self, fib: &Fib, buffer: &mut [u8], ecn: Ecn) {
+        let Some(spi) = self.row.spi.take() else { return };
+        let datagrams = self.row.datagrams.drain(..);
+        let Some(Receiver { sa, stats }) = fib.receiver(spi) else {
+            return datagrams.for_each(|_| self.shared.counters.count(Discard::UnknownSpi));
+        };
+        // what is refused is charged to the peer whose association it names, whoever sent it
+        sa.open_run(buffer, datagrams, &mut self.contents, |reason| stats.count_dropped(reason));
+        let (mut packets, mut bytes) = (0, 0);
+        let from = self.row.from;
+        for content in &self.contents {
+            match self.arrivals.take(&self.shared, buffer, content, sa, ecn, from) {
+                Ok(0) => {}
+                Ok(len) => (packets, bytes) = (packets + 1, bytes + len),
+                Err(reason) => stats.count_dropped(reason),
+            }
+        }
+        stats.count_received(packets, bytes);
+        let any_opened = !self.contents.is_empty();
+        if any_opened && sa.take_wake() && self.shared.upcalls.authentic(Upcall::WakeInbound(spi)).is_err() {
+            sa.arm_wake();
+        }
+    }
+}
+
+impl Coalescer {
+    /// Takes what an authentic datagram held, and says how many bytes of inner packet that was.
+    fn take<T: Tun>(
+        &mut self,
+        shared: &Shared<T>,
+        buffer: &mut [u8],
+        content: &Content,
+        sa: &InboundSa,
+        ecn: Ecn,
+        from: Remote,
+    ) -> Result<usize, Discard> {
+        let (kind, at) = content.read(buffer)?;
+        let deliver = |count, parts: &[IoSlice<'_>]| shared.deliver(count, parts);
+        match kind {
+            NextHeader::Control => {
+                shared.upcalls.authentic(Upcall::Control { spi: sa.spi(), from, payload: buffer[at].to_vec() })?;
+                Ok(0)
+            }
+            NextHeader::Dummy => Ok(0),
+            NextHeader::Transport(protocol) => {
+                let len = sa.header_len() + at.len();
+                self.add_segment(buffer, at, (sa, protocol, ecn), deliver)?;
+                Ok(len)
+            }
+            NextHeader::Whole(family) => {
+                let len = sa.accept_whole(&mut buffer[at.clone()], family, ecn)?;
+                self.add_packet(buffer, at.start..at.start + len, deliver);
+                Ok(len)
             }
         }
     }
@@ -76,56 +187,11 @@ impl<T: Tun> Shared<T> {
         }
     }
 
-    fn accept(&self, fib: &Fib, quic: &QuicFeed, received: Received<'_>) {
-        let Received { slot, datagram, from, ecn } = received;
-        let outcome = unwrap(fib, &slot[datagram.clone()], from).and_then(|unwrapped| {
-            let at = datagram.start + unwrapped.skip..datagram.end;
-            match unwrapped.kind {
-                Kind::Esp(spi) => self.accept_esp(fib, spi, slot, at, unwrapped.from, ecn),
-                Kind::Handshake | Kind::Relay => {
-                    self.upcalls.unproven(|| Upcall::Datagram { from: unwrapped.from, bytes: slot[at].to_vec() })
-                }
-                Kind::Keepalive => Ok(()),
-                Kind::Quic => quic.offer(from, ecn, &slot[at]),
-                Kind::Stun => self.upcalls.unproven(|| Upcall::Stun { from, bytes: slot[at].to_vec() }),
-            }
-        });
-        if let Err(reason) = outcome {
-            self.counters.count(reason);
+    /// Writes a packet, joined from `count`, to the host.
+    fn deliver(&self, count: usize, parts: &[IoSlice<'_>]) {
+        if self.tun.send(parts).is_err() {
+            self.counters.count_tun_refused(count);
         }
-    }
-
-    fn accept_esp(
-        &self,
-        fib: &Fib,
-        spi: Spi,
-        slot: &mut [u8],
-        datagram: Range<usize>,
-        from: Remote,
-        ecn: Ecn,
-    ) -> Result<(), Discard> {
-        let Some(Receiver { sa, stats }) = fib.receiver(spi) else { return Err(Discard::UnknownSpi) };
-        let outcome = sa.open(slot, datagram, ecn).and_then(|opened| match opened {
-            Opened::Control(payload) => {
-                let payload = slot[payload].to_vec();
-                self.upcalls.authentic(Upcall::Control { spi, from, payload })
-            }
-            Opened::Dummy => Ok(()),
-            Opened::Packet(packet) => {
-                stats.count_received(packet.len());
-                if self.tun.send(&slot[packet]).is_err() {
-                    self.counters.count_tun_refused();
-                }
-                Ok(())
-            }
-        });
-        match outcome {
-            // charged to the peer whose association it names, whoever sent it
-            Err(reason) => stats.count_dropped(reason),
-            Ok(()) if sa.take_wake() && self.upcalls.authentic(Upcall::WakeInbound(spi)).is_err() => sa.arm_wake(),
-            Ok(()) => {}
-        }
-        Ok(())
     }
 }
 

@@ -1,22 +1,30 @@
 //! The fast path: inner packets out, datagrams in, by a table that the slow path publishes.
 //!
 //! ```text
-//!            outbound thread                               inbound thread
-//! TUN -> look up destination -> seal -> UDP     UDP -> classify -> look up SPI -> open -> TUN
-//!            | no SA, no path                              | handshake, control, STUN
-//!            +------------------> bounded queue <----------+
-//!                                  slow path
+//!              outbound thread                                  inbound thread
+//! TUN -> look up destination -> cut -> seal -> UDP   UDP -> classify -> look up SPI -> open -> join -> TUN
+//!              | no SA, no path                                 | handshake, control, STUN
+//!              +--------------------> bounded queue <-----------+
+//!                                       slow path
 //! ```
+//! Everything is done for as many packets at a time as there are: a read of the device is up to 64 KiB of one flow, which is
+//! cut straight into the buffer of one send; a receive is a run of datagrams, opened under one look at the table and one
+//! lock of the replay window, joined where they lie and written with one call. Without offloads (an old kernel, a driver
+//! that refuses, the setting) the same code handles one packet at a time.
+//!
 //! A packet that the table cannot place goes up as an [`Upcall`] if the queue has room, and is counted as dropped if
 //! not; neither thread waits for the slow path, reads a clock per packet or allocates in steady state. No handshake and
 //! no policy here: who may talk, and on which path, is in the table.
 
 mod answer;
+pub mod coalesce;
 mod counters;
+mod departures;
 mod fib;
 mod fragment;
 mod inbound;
 mod outbound;
+pub mod segment;
 mod upcall;
 
 use std::io;
@@ -53,6 +61,8 @@ struct Shared<T> {
     counters: Arc<Counters>,
     upcalls: Upcalls,
     stop: Arc<EventFd>,
+    /// Whether runs are gathered for the kernel to cut.
+    offload: bool,
 }
 
 impl DataPlane {
@@ -75,6 +85,7 @@ impl DataPlane {
             counters: Arc::clone(&counters),
             upcalls: upcalls.clone(),
             stop: Arc::clone(&stop),
+            offload: sockets.offload(),
         };
         let (outbound, inbound) = (Outbound::new(shared()), Inbound::new(shared(), quic));
         // made first, so that its drop stops the first thread should the second not start

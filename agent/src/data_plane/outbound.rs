@@ -1,10 +1,11 @@
-//! TUN -> UDP: finds each packet's peer, seals it in place and sends it, twice while the path is in doubt.
+//! TUN -> UDP: finds each packet's peer, cuts it into segments, seals them and sends them, twice while the path is in doubt.
 //!
-//! What cannot go is answered by ICMP in the peer's name, handed to the slow path, or counted.
+//! A burst is what the device has at the moment, up to a bound; its datagrams are gathered into runs and the last of them
+//! leave before the thread waits again. What cannot go is answered by ICMP in the peer's name, handed to the slow path,
+//! or counted.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,39 +13,42 @@ use std::time::Instant;
 use arc_swap::Cache;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use warren_proto::inner::{self, Form, Unreachable};
-use warren_proto::io::{Discard, Ecn, Remote};
+use warren_proto::inner::{self, Form, Outline, Unreachable};
+use warren_proto::io::Discard;
 use warren_proto::keys::Family;
-use warren_proto::session::{HEADROOM, TAILROOM};
-use warren_proto::wire::relay;
+use warren_proto::session::NextHeader;
 
 use super::Shared;
 use super::answer::AnswerBudget;
+use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
 use super::fragment::fragments;
+use super::segment::Cut;
 use super::upcall::Upcall;
-use crate::tun::{MAX_PACKET, Tun};
+use crate::tun::{MAX_PACKET, Offload, Tun};
 
 /// The outbound thread's state.
 pub(super) struct Outbound<T> {
     shared: Shared<T>,
-    /// Room for one packet and what sealing puts around it.
-    buffer: Box<[u8]>,
+    departures: Departures,
     answers: AnswerBudget,
 }
 
 impl<T: Tun> Outbound<T> {
     pub(super) fn new(shared: Shared<T>) -> Self {
-        let buffer = vec![0; HEADROOM + MAX_PACKET + TAILROOM].into_boxed_slice();
-        Self { shared, buffer, answers: AnswerBudget::new(Instant::now()) }
+        let departures = Departures::new(shared.offload);
+        Self { shared, departures, answers: AnswerBudget::new(Instant::now()) }
     }
 
     /// Forwards until told to stop or the device is gone.
     pub(super) fn run(mut self) {
         let mut table = Cache::new(Arc::clone(&self.shared.fib));
+        let mut buffer = vec![0; MAX_PACKET].into_boxed_slice();
         while self.shared.wait_for_packets() {
             let fib = Arc::clone(table.load());
-            if let Err(error) = self.forward_burst(&fib) {
+            let outcome = self.forward_burst(&fib, &mut buffer);
+            self.departures.send_all(|run| self.shared.send(run));
+            if let Err(error) = outcome {
                 tracing::error!("the TUN device is gone: {error}");
                 return self.shared.report_loss();
             }
@@ -52,74 +56,101 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// Forwards what waits, but not without end: the table and the order to stop are looked at in between.
-    fn forward_burst(&mut self, fib: &Fib) -> io::Result<()> {
-        for _ in 0..BURST {
-            match self.shared.tun.receive(&mut self.buffer[HEADROOM..HEADROOM + MAX_PACKET]) {
-                Ok(len) => self.forward(fib, HEADROOM..HEADROOM + len),
+    fn forward_burst(&mut self, fib: &Fib, buffer: &mut [u8]) -> io::Result<()> {
+        let mut bytes = 0;
+        while bytes < BURST {
+            match self.shared.tun.receive(buffer) {
+                Ok((len, offload)) => {
+                    bytes += len + PACKET_COST;
+                    self.forward(fib, &buffer[..len], &offload);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // a header that asks for what was never offered
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.shared.counters.count(Discard::InnerMalformed);
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Sends the packet at `packet` of the buffer on its way.
-    fn forward(&mut self, fib: &Fib, packet: Range<usize>) {
-        let destination = match inner::addresses(&self.buffer[packet.clone()]) {
+    /// Sends a packet on its way.
+    fn forward(&mut self, fib: &Fib, packet: &[u8], offload: &Offload) {
+        let destination = match inner::addresses(packet) {
             Ok(addresses) => addresses.destination,
             Err(reason) => return self.shared.counters.count(reason),
         };
         let Some(peer) = fib.peer(destination) else { return self.refuse(packet, destination) };
-        if let Err(reason) = self.forward_to(peer, family_of(destination), packet) {
+        if let Err(reason) = self.forward_to(peer, family_of(destination), packet, offload) {
             peer.stats.count_dropped(reason);
         }
     }
 
-    fn forward_to(&mut self, peer: &Peer, family: Family, packet: Range<usize>) -> Result<(), Discard> {
-        let Some(lane) = peer.lane(family) else { return self.hand_up(packet) };
-        if packet.len() > lane.whole_mtu {
-            let limit = match lane.sa.form(&self.buffer[packet.clone()])? {
-                Form::Transport => lane.transport_mtu,
-                Form::Whole => lane.whole_mtu,
-            };
-            // every IPv6 path must carry 1280 bytes (RFC 8200 section 5): a sender who is told less cannot obey
-            let must_be_tried = family == Family::V6 && packet.len() <= MIN_MTU_V6;
-            if packet.len() > limit && !must_be_tried {
-                return self.handle_too_big(peer, lane, packet, limit);
-            }
+    fn forward_to(&mut self, peer: &Peer, family: Family, packet: &[u8], offload: &Offload) -> Result<(), Discard> {
+        let Some(lane) = peer.lane(family) else {
+            let outline = inner::parse(packet)?;
+            return self.hand_up(&Cut::new(packet, &outline, offload)?);
+        };
+        let (outline, form) = lane.sa.classify(packet)?;
+        let cut = Cut::new(packet, &outline, offload)?;
+        let limit = match form {
+            Form::Transport => lane.transport_mtu,
+            Form::Whole => lane.whole_mtu,
+        };
+        // every IPv6 path must carry 1280 bytes (RFC 8200 section 5): a sender who is told less cannot obey
+        let must_be_tried = family == Family::V6 && cut.longest_packet() <= MIN_MTU_V6;
+        if cut.longest_packet() > limit && !must_be_tried {
+            return self.handle_too_big(peer, lane, &cut.packet(0)?, limit);
         }
-        self.seal_and_send(peer, lane, packet)
+        self.seal(peer, lane, &outline, form, &cut)
     }
 
-    fn seal_and_send(&mut self, peer: &Peer, lane: &Lane, packet: Range<usize>) -> Result<(), Discard> {
-        let len = packet.len();
-        let sealed = match lane.sa.seal_packet(&mut self.buffer, packet.clone()) {
-            // closed or used up since the table was made; the packet is as it was
-            Err(Discard::SaExpired) => return self.hand_up(packet),
-            outcome => outcome?,
+    /// Seals every segment of a packet, each into its place in a run.
+    fn seal(&mut self, peer: &Peer, lane: &Lane, outline: &Outline, form: Form, cut: &Cut<'_>) -> Result<(), Discard> {
+        let next_header = match form {
+            Form::Transport => NextHeader::Transport(outline.protocol),
+            Form::Whole => NextHeader::Whole(outline.family),
         };
-        // counted first: whoever sees it arrive also sees it counted
-        peer.stats.count_sent(len, sealed.form);
-        self.shared.send_sealed(lane, &mut self.buffer, sealed.datagram, sealed.ecn);
-        if lane.sa.take_wake() && self.shared.upcalls.authentic(Upcall::WakeOutbound(peer.node)).is_err() {
+        // a device's packet is at most 64 KiB
+        let Ok(numbers) = lane.sa.reserve(cut.count() as u32) else {
+            // closed or used up since the table was made
+            return self.hand_up(cut);
+        };
+        let (shared, prefix_len) = (&self.shared, lane.sa.prefix_len());
+        for (index, number) in numbers.enumerate() {
+            let payload = prefix_len..prefix_len + cut.len(index, form);
+            let len = lane.sa.sealed_len(payload.len());
+            let place = self.departures.place(lane.to, outline.ecn, len, |run| shared.send(run));
+            cut.write(index, form, &mut place[payload.clone()])?;
+            let _ = number.seal(place, payload, next_header);
+            if let Some(hedge) = lane.hedge {
+                self.departures.repeat(lane.to, hedge, outline.ecn, len, |run| shared.send(run));
+            }
+        }
+        peer.stats.count_sent(cut.count(), cut.bytes(), form);
+        if lane.sa.take_wake() && shared.upcalls.authentic(Upcall::WakeOutbound(peer.node)).is_err() {
             lane.sa.arm_wake();
         }
         Ok(())
     }
 
     /// A packet for which there is no association or path yet: the slow path keeps it and makes one.
-    fn hand_up(&self, packet: Range<usize>) -> Result<(), Discard> {
-        self.shared.upcalls.unproven(|| Upcall::Packet(self.buffer[packet].to_vec()))
+    fn hand_up(&self, cut: &Cut<'_>) -> Result<(), Discard> {
+        for index in 0..cut.count() {
+            let packet = cut.packet(index)?;
+            self.shared.upcalls.unproven(|| Upcall::Packet(packet))?;
+        }
+        Ok(())
     }
 
     /// A packet larger than the path: goes in pieces if its sender allows, else the sender is told.
-    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, packet: Range<usize>, limit: usize) -> Result<(), Discard> {
-        match fragments(&self.buffer[packet.clone()], lane.whole_mtu) {
+    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, packet: &[u8], limit: usize) -> Result<(), Discard> {
+        match fragments(packet, lane.whole_mtu) {
             Ok(pieces) => pieces.iter().try_for_each(|piece| {
-                let packet = HEADROOM..HEADROOM + piece.len();
-                self.buffer[packet.clone()].copy_from_slice(piece);
-                self.seal_and_send(peer, lane, packet)
+                let (outline, form) = lane.sa.classify(piece)?;
+                self.seal(peer, lane, &outline, form, &Cut::new(piece, &outline, &Offload::default())?)
             }),
             Err(reason) => {
                 let from = peer.address(lane.sa.spi().family());
@@ -130,7 +161,7 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// A packet to an address that no peer has.
-    fn refuse(&mut self, packet: Range<usize>, destination: IpAddr) {
+    fn refuse(&mut self, packet: &[u8], destination: IpAddr) {
         self.shared.counters.count(Discard::NoRoute);
         let to_many = destination.is_multicast() || destination == IpAddr::from([255; 4]);
         if !to_many {
@@ -139,14 +170,14 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// Writes an ICMP error about a packet to the host, if the budget allows and there is one to write.
-    fn answer(&mut self, packet: Range<usize>, error: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
+    fn answer(&mut self, packet: &[u8], error: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
         if !self.answers.take(Instant::now()) {
             return;
         }
-        if let Some(answer) = error(&self.buffer[packet])
-            && self.shared.tun.send(&answer).is_err()
+        if let Some(answer) = error(packet)
+            && self.shared.tun.send(&[IoSlice::new(&Offload::default().encode()), IoSlice::new(&answer)]).is_err()
         {
-            self.shared.counters.count_tun_refused();
+            self.shared.counters.count_tun_refused(1);
         }
     }
 }
@@ -158,29 +189,21 @@ impl<T: Tun> Shared<T> {
         self.wait_or_stop(Some(packets), PollTimeout::NONE)
     }
 
-    /// Sends a sealed datagram on the path in use and on the one beside it.
-    fn send_sealed(&self, lane: &Lane, buffer: &mut [u8], datagram: Range<usize>, ecn: Ecn) {
-        for remote in [Some(lane.to), lane.hedge].into_iter().flatten() {
-            let (to, bytes) = match remote {
-                Remote::Direct(address) => (address, &buffer[datagram.clone()]),
-                Remote::Relay(at) => {
-                    let frame = datagram.start - relay::HEADER_LEN..datagram.end;
-                    buffer[frame.start..datagram.start].copy_from_slice(&relay::encode_header(at.channel));
-                    (at.relay, &buffer[frame])
-                }
-            };
-            let outcome = match self.sockets.forward(to, ecn, bytes) {
-                // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let writable = self.sockets.descriptor(to).map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
-                    self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
-                    self.sockets.forward(to, ecn, bytes)
-                }
-                outcome => outcome,
-            };
-            if outcome.is_err() {
-                self.counters.count_udp_refused();
+    /// Sends a run.
+    fn send(&self, run: &Run) {
+        let send = || self.sockets.forward(run.address(), run.ecn(), run.bytes(), run.stride());
+        let outcome = match send() {
+            // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let socket = self.sockets.descriptor(run.address());
+                let writable = socket.map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
+                self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
+                send()
             }
+            outcome => outcome,
+        };
+        if outcome.is_err() {
+            self.counters.count_udp_refused(run.count());
         }
     }
 
@@ -212,8 +235,12 @@ const fn family_of(address: IpAddr) -> Family {
     }
 }
 
-/// Packets per look at the table: long enough to spread its cost, short against a change of path.
-const BURST: usize = 64;
+/// Bytes per look at the table, where each packet costs [`PACKET_COST`] more: long enough to spread the look's cost, short
+/// against a change of path.
+const BURST: usize = 512 << 10;
+
+/// A packet of any size takes as long as this many bytes of a large one.
+const PACKET_COST: usize = 4 << 10;
 
 /// No IPv6 link may carry less (RFC 8200 section 5).
 const MIN_MTU_V6: usize = 1280;

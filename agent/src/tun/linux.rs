@@ -1,21 +1,24 @@
 //! The kernel's TUN device: made at start, gone when the daemon ends, however it ends.
 //!
-//! No packet information header and no offloads: one read is one packet.
+//! With offloads one read or write is up to 64 KiB of one flow, behind a virtio header; without, one packet.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use nix::libc;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use super::{INITIAL_MTU, Tun};
+use super::virtio::{self, Offload};
+use super::{INITIAL_MTU, Joins, Tun};
 
 /// A TUN device of this process.
 pub struct LinuxTun {
     device: SyncDevice,
     name: String,
     index: u32,
+    /// Whether each packet has a virtio header before it.
+    has_header: bool,
 }
 
 /// Why there is no TUN device; each has its own remedy.
@@ -44,7 +47,8 @@ impl LinuxTun {
     /// Makes the device `name`, down and without addresses, with [`INITIAL_MTU`].
     ///
     /// A persistent TUN device of that name which nobody holds is taken over; `netcfg` clears what is left on it.
-    pub fn open(name: &str) -> Result<Self, OpenError> {
+    /// `offload` asks for segmentation and checksum offload, as far as the kernel has them.
+    pub fn open(name: &str, offload: bool) -> Result<Self, OpenError> {
         check_name(name)?;
         if !Path::new(TUN_NODE).exists() {
             return Err(OpenError::DeviceMissing);
@@ -53,11 +57,13 @@ impl LinuxTun {
             .name(name)
             .mtu(INITIAL_MTU)
             .inherit_enable_state()
+            .offload(offload)
             .build_sync()
             .map_err(|error| OpenError::of(error, name))?;
         device.set_nonblocking(true).map_err(OpenError::Other)?;
         let index = device.if_index().map_err(OpenError::Other)?;
-        Ok(Self { device, name: name.to_owned(), index })
+        let has_header = device.tcp_gso();
+        Ok(Self { device, name: name.to_owned(), index, has_header })
     }
 
     /// The interface name.
@@ -72,12 +78,23 @@ impl LinuxTun {
 }
 
 impl Tun for LinuxTun {
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.device.recv(buffer)
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Offload)> {
+        if !self.has_header {
+            return Ok((self.device.recv(buffer)?, Offload::default()));
+        }
+        let mut header = [0; virtio::HEADER_LEN];
+        let len = self.device.recv_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)])?;
+        let offload = Offload::decode(header).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        Ok((len.saturating_sub(virtio::HEADER_LEN), offload))
     }
 
-    fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.device.send(packet).map(drop)
+    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let parts = if self.has_header { parts } else { parts.get(1..).unwrap_or_default() };
+        self.device.send_vectored(parts).map(drop)
+    }
+
+    fn joins(&self) -> Joins {
+        Joins { tcp: self.has_header, udp: self.has_header && self.device.udp_gso() }
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {

@@ -5,22 +5,36 @@
 
 mod linux;
 pub mod memory;
+pub mod virtio;
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 pub use linux::{LinuxTun, OpenError};
+pub use virtio::Offload;
 
 /// A packet device, read by one thread and written by another. Never blocks.
 pub trait Tun: Send + Sync + 'static {
-    /// Reads one IP packet into `buffer`; `WouldBlock` when there is none.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads one IP packet into `buffer` and says what the host left undone; `WouldBlock` when there is none.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Offload)>;
 
-    /// Hands one IP packet to the host.
-    fn send(&self, packet: &[u8]) -> io::Result<()>;
+    /// Hands one IP packet to the host: its parts in a row, the first of them the encoded virtio header.
+    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Whether packets may be handed over joined.
+    fn joins(&self) -> Joins;
 
     /// Readable when a packet waits.
     fn descriptor(&self) -> BorrowedFd<'_>;
+}
+
+/// Which joined packets a device takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Joins {
+    /// TCP segments of one flow.
+    pub tcp: bool,
+    /// UDP datagrams of one flow; Linux has it since 6.2.
+    pub udp: bool,
 }
 
 /// MTU of the device, and of a peer until its path is measured: the whole form over IPv6 still fits 1500 bytes, and

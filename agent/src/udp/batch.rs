@@ -1,7 +1,7 @@
 //! The buffer of one batched receive: slots with room around each datagram for opening it in place.
 //!
-//! A slot holds one datagram or, with segmentation offload, several of one sender in a row. They are handed out in
-//! order of arrival; whoever opens one may write over those before it, never over those behind it.
+//! A slot holds one datagram or, with segmentation offload, a run of one sender's datagrams in a row. They may be opened
+//! where they lie, all of them before any is used.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -20,17 +20,29 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
-/// A received datagram, in the slot that holds it.
-#[derive(Debug)]
-pub(crate) struct Received<'a> {
-    /// The whole slot, to be written at will in front of the datagram.
-    pub(crate) slot: &'a mut [u8],
-    /// Where the datagram lies in it.
-    pub(crate) datagram: Range<usize>,
-    /// Who sent it.
+/// Datagrams of one sender in a row, in the buffer of the batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// Where they lie.
+    pub(crate) range: Range<usize>,
+    /// Bytes of each but the last; at least 1.
+    pub(crate) stride: usize,
+    /// Who sent them.
     pub(crate) from: SocketAddr,
-    /// Congestion bits of its IP header.
+    /// Congestion bits of their IP headers.
     pub(crate) ecn: Ecn,
+}
+
+impl Run {
+    /// Where each datagram lies, in order; an empty datagram is one, too.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let Self { range, stride, .. } = self.clone();
+        let count = range.len().div_ceil(stride).max(1);
+        (0..count).map(move |index| {
+            let start = range.start + index * stride;
+            start..(start + stride).min(range.end)
+        })
+    }
 }
 
 impl Batch {
@@ -54,23 +66,19 @@ impl Batch {
         Ok(())
     }
 
-    /// Hands out every datagram of the last receive, in order.
-    pub(crate) fn for_each(&mut self, mut handle: impl FnMut(Received<'_>)) {
-        let slot_len = self.headroom + CONTENT_LEN + self.tailroom;
-        let slots = self.buffer.chunks_exact_mut(slot_len);
-        for (slot, meta) in slots.zip(&self.metas[..self.filled]) {
-            let end = self.headroom + meta.len.min(CONTENT_LEN);
-            let ecn = meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8));
-            let mut start = self.headroom;
-            loop {
-                let stop = start.saturating_add(meta.stride.max(1)).min(end);
-                handle(Received { slot: &mut *slot, datagram: start..stop, from: meta.addr, ecn });
-                start = stop;
-                if start >= end {
-                    break;
-                }
+    /// The buffer, and the runs of the last receive in order.
+    pub(crate) fn runs(&mut self) -> (&mut [u8], impl Iterator<Item = Run>) {
+        let (headroom, slot_len) = (self.headroom, self.headroom + CONTENT_LEN + self.tailroom);
+        let runs = self.metas[..self.filled].iter().enumerate().map(move |(index, meta)| {
+            let start = index * slot_len + headroom;
+            Run {
+                range: start..start + meta.len.min(CONTENT_LEN),
+                stride: meta.stride.max(1),
+                from: meta.addr,
+                ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
             }
-        }
+        });
+        (&mut self.buffer, runs)
     }
 }
 
@@ -81,7 +89,7 @@ const SLOTS: usize = 16;
 const CONTENT_LEN: usize = 65_535;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn meta(len: usize, stride: usize) -> RecvMeta {
@@ -101,8 +109,7 @@ mod tests {
                 Ok(2)
             })
             .unwrap();
-        let mut seen = Vec::new();
-        batch.for_each(|received| seen.push(received.slot[received.datagram].to_vec()));
+        let seen: Vec<_> = datagrams(&mut batch).into_iter().map(|(_, bytes)| bytes).collect();
 
         assert_eq!(seen, [&b"aa"[..], b"bb", b"c", b"ddd"]);
     }
@@ -117,9 +124,14 @@ mod tests {
                 Ok(1)
             })
             .unwrap();
-        let mut seen = Vec::new();
-        batch.for_each(|received| seen.push(received.datagram.len()));
 
-        assert_eq!(seen, [0]);
+        assert_eq!(datagrams(&mut batch), [(Ecn::NotEct, Vec::new())]);
+    }
+
+    /// Every datagram of the last receive, in order.
+    pub(in crate::udp) fn datagrams(batch: &mut Batch) -> Vec<(Ecn, Vec<u8>)> {
+        let (buffer, runs) = batch.runs();
+        let places = |run: Run| run.datagrams().map(move |at| (run.ecn, at)).collect::<Vec<_>>();
+        runs.flat_map(places).map(|(ecn, at)| (ecn, buffer[at].to_vec())).collect()
     }
 }

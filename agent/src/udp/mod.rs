@@ -15,7 +15,7 @@ use std::sync::Arc;
 use warren_proto::io::{Ecn, Remote, Transmit};
 use warren_proto::wire::relay;
 
-pub(crate) use batch::{Batch, Received};
+pub(crate) use batch::{Batch, Run};
 pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
 use socket::Socket;
 
@@ -27,6 +27,7 @@ pub struct Sockets {
     v4: Socket,
     v6: Option<Socket>,
     port: u16,
+    offload: bool,
 }
 
 /// One datagram of the slow path: a handshake, probe, STUN request or relay message.
@@ -44,26 +45,27 @@ impl Sockets {
     /// Binds both families to `port`, or to one free port of the system's choice that the caller should keep.
     ///
     /// Fails with `AddrInUse` when the asked port is taken in either family.
-    pub fn bind(port: Option<u16>) -> io::Result<Arc<Self>> {
-        let Some(port) = port else { return Self::bind_any() };
-        let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into())?;
-        let v6 = match Socket::bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+    /// Without `offload`, datagrams are sent and received one by one.
+    pub fn bind(port: Option<u16>, offload: bool) -> io::Result<Arc<Self>> {
+        let Some(port) = port else { return Self::bind_any(offload) };
+        let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into(), offload)?;
+        let v6 = match Socket::bind((Ipv6Addr::UNSPECIFIED, port).into(), offload) {
             Ok(socket) => Some(socket),
             Err(error) if socket::family_is_missing(&error) => None,
             Err(error) => return Err(error),
         };
         let port = v4.local_addr()?.port();
-        Ok(Arc::new(Self { v4, v6, port }))
+        Ok(Arc::new(Self { v4, v6, port, offload }))
     }
 
     /// A port free in IPv4 may be taken in IPv6, so this tries a few.
-    fn bind_any() -> io::Result<Arc<Self>> {
+    fn bind_any(offload: bool) -> io::Result<Arc<Self>> {
         let mut last = io::ErrorKind::AddrInUse.into();
         for _ in 0..BIND_TRIES {
-            let probe = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
+            let probe = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into(), offload)?;
             let port = probe.local_addr()?.port();
             drop(probe);
-            match Self::bind(Some(port)) {
+            match Self::bind(Some(port), offload) {
                 Ok(sockets) => return Ok(sockets),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(error),
@@ -75,6 +77,11 @@ impl Sockets {
     /// The port of both families; worth keeping over restarts, for NAT mappings and forwarded ports.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether runs of datagrams are sent and received whole.
+    pub const fn offload(&self) -> bool {
+        self.offload
     }
 
     /// Whether IPv6 datagrams can be sent at all.
@@ -105,9 +112,10 @@ impl Sockets {
         }
     }
 
-    /// Sends one ESP or QUIC datagram: no allocation, congestion bits as given. `WouldBlock` means not sent.
-    pub fn forward(&self, to: SocketAddr, ecn: Ecn, bytes: &[u8]) -> io::Result<()> {
-        self.of(to)?.forward(to, ecn, bytes)
+    /// Sends a run of ESP datagrams, or one of QUIC: no allocation, congestion bits as given. All are of `stride` bytes but
+    /// the last, which may be shorter. `WouldBlock` means that none was sent.
+    pub fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
+        self.of(to)?.forward(to, ecn, run, stride)
     }
 
     /// The descriptors to poll for reading, IPv4 first.

@@ -1,12 +1,14 @@
 //! One UDP socket and its options: DF set, ECN in and out, large buffers.
 //!
-//! Segmentation offload on receive is on already: a batch may hold several datagrams per slot. Errors of sending are
-//! the caller's to count; there is no error queue, so that one unreachable candidate cannot poison the next send.
+//! Segmentation offload in both directions: a send takes a run of datagrams of one length, a received slot may hold one.
+//! Errors of sending are the caller's to count; there is no error queue, so that one unreachable candidate cannot poison
+//! the next send.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use arc_swap::ArcSwap;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use quinn_udp::{EcnCodepoint, UdpSocketState};
@@ -20,12 +22,14 @@ use super::Batch;
 pub(super) struct Socket {
     io: UdpSocket,
     /// Knows the control messages of ECN and offloads, and what this kernel lacks of them.
-    state: UdpSocketState,
+    state: ArcSwap<UdpSocketState>,
+    /// Whether runs may be given to the kernel whole.
+    offload: bool,
 }
 
 impl Socket {
-    /// Binds to `at`; an IPv6 socket takes no IPv4.
-    pub(super) fn bind(at: SocketAddr) -> io::Result<Self> {
+    /// Binds to `at`; an IPv6 socket takes no IPv4. Without `offload` every datagram is sent and received by itself.
+    pub(super) fn bind(at: SocketAddr, offload: bool) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
         if at.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -35,7 +39,11 @@ impl Socket {
         let io = UdpSocket::from(socket);
         // non-blocking, IP_PMTUDISC_PROBE and IPV6_DONTFRAG, IP_RECVTOS and IPV6_RECVTCLASS, UDP_GRO
         let state = UdpSocketState::new((&io).into())?;
-        Ok(Self { io, state })
+        if !offload {
+            // an old kernel without the option joins nothing either
+            let _ = setsockopt(&io, sockopt::UdpGroSegment, &false);
+        }
+        Ok(Self { io, state: ArcSwap::from_pointee(state), offload })
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -61,15 +69,62 @@ impl Socket {
         Ok(())
     }
 
-    pub(super) fn forward(&self, to: SocketAddr, ecn: Ecn, bytes: &[u8]) -> io::Result<()> {
-        let ecn = EcnCodepoint::from_bits(ecn.bits());
-        let transmit = quinn_udp::Transmit { destination: to, ecn, contents: bytes, segment_size: None, src_ip: None };
-        self.state.try_send((&self.io).into(), &transmit)
+    /// Sends a run: datagrams of `stride` bytes in a row, of which the last may be shorter.
+    pub(super) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
+        let state = self.state.load();
+        let is_single = run.len() <= stride;
+        if is_single || !self.offload || state.max_gso_segments() <= 1 {
+            return self.forward_each(&state, to, ecn, run, stride);
+        }
+        let outcome = state.try_send((&self.io).into(), &transmit(to, ecn, run, Some(stride)));
+        match outcome {
+            Err(error) if is_refusal_of_offload(&error) => {
+                let outcome = self.forward_each(&state, to, ecn, run, stride);
+                if outcome.as_ref().is_err_and(is_too_long) {
+                    // not the run was refused but its datagrams: forget what was concluded about the kernel
+                    self.state.store(UdpSocketState::new((&self.io).into())?.into());
+                }
+                outcome
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Sends the datagrams of a run one by one; the last error is what is told.
+    fn forward_each(
+        &self,
+        state: &UdpSocketState,
+        to: SocketAddr,
+        ecn: Ecn,
+        run: &[u8],
+        stride: usize,
+    ) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for datagram in run.chunks(stride.max(1)) {
+            outcome = state.try_send((&self.io).into(), &transmit(to, ecn, datagram, None)).and(outcome);
+        }
+        outcome
     }
 
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
-        batch.fill(|buffers, metas| self.state.recv((&self.io).into(), buffers, metas))
+        let state = self.state.load();
+        batch.fill(|buffers, metas| state.recv((&self.io).into(), buffers, metas))
     }
+}
+
+fn transmit(to: SocketAddr, ecn: Ecn, contents: &[u8], segment_size: Option<usize>) -> quinn_udp::Transmit<'_> {
+    let ecn = EcnCodepoint::from_bits(ecn.bits());
+    quinn_udp::Transmit { destination: to, ecn, contents, segment_size, src_ip: None }
+}
+
+/// What kernels and drivers say to a run that they do not cut: no checksum offload, too old, or segments longer than
+/// the interface takes.
+fn is_refusal_of_offload(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 /// Whether the host has no IPv6, as opposed to a port that is taken.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use warren_agent::data_plane::{DataPlane, Fib, Upcall};
-use warren_agent::tun::Tun;
 use warren_agent::tun::memory::{self, HostEnd};
+use warren_agent::tun::{Joins, Tun};
 use warren_agent::udp::{QuicSocket, Sockets, quic_socket};
 use warren_proto::crypto::Suite;
 use warren_proto::io::{Discard, Remote};
@@ -53,7 +53,7 @@ pub(crate) struct Session {
 impl Host {
     /// Host `number` with a memory TUN and an empty table.
     pub(crate) fn start(number: u8) -> Self {
-        let (tun, end) = memory::pair().unwrap();
+        let (tun, end) = memory::pair(Joins::default()).unwrap();
         Self { number, end, node: Node::start(Arc::new(tun)) }
     }
 
@@ -69,7 +69,7 @@ impl Host {
 
 impl Node {
     pub(crate) fn start<T: Tun>(tun: Arc<T>) -> Self {
-        let sockets = Sockets::bind(None).unwrap();
+        let sockets = Sockets::bind(None, true).unwrap();
         let (quic, feed) = quic_socket(Arc::clone(&sockets));
         let fib = Arc::new(ArcSwap::from_pointee(Fib::default()));
         let (plane, upcalls) = DataPlane::start(tun, Arc::clone(&sockets), Arc::clone(&fib), feed).unwrap();

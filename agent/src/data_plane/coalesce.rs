@@ -1,0 +1,311 @@
+//! Joins the segments of one flow, opened one by one, into packets that the host takes at once.
+//!
+//! A receive brings up to 64 KiB of a flow in a row. Handing each segment over by itself costs the host a walk through its
+//! stack for each; joined under one header it is one. Segments stay where they were opened: a joined packet is a list of
+//! places, written with one gathering call, and its checksum is left to be finished by whoever needs it.
+//!
+//! Only what a host could itself have sent as one is joined, as Linux's own receive offload has it: the same flow and
+//! congestion bits, TCP segments that follow each other with the same acknowledgement, window and options and no flag but
+//! ACK and a last PSH; UDP datagrams of one length, of which the last may be shorter. All but the last are of one size, and
+//! every checksum has been found right first, because a joined packet's is no longer looked at. Whatever cannot join goes
+//! by itself, in the order in which its flow sent it.
+
+use std::io::IoSlice;
+use std::ops::Range;
+
+use warren_proto::inner::{self, checksum};
+use warren_proto::io::{Discard, Ecn};
+use warren_proto::session::InboundSa;
+
+use super::segment::{ACK, PSH, TCP, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER_LEN, UDP, UDP_CHECKSUM, UDP_HEADER_LEN};
+use crate::tun::virtio::{PartialChecksum, Segmentation, Transport};
+use crate::tun::{Joins, MAX_PACKET, Offload};
+
+/// The packets of one batch on their way to the host.
+pub struct Coalescer {
+    packets: Box<[Joined]>,
+    used: usize,
+    joins: Joins,
+}
+
+/// A packet that may still grow.
+struct Joined {
+    /// `None` for a packet that is no part of a flow.
+    flow: Option<Flow>,
+    /// Whether more may join.
+    is_open: bool,
+    /// Whether its last segment asked for it to be delivered.
+    is_pushed: bool,
+    /// The IP header, without the length that it will have.
+    header: [u8; MAX_HEADER_LEN],
+    header_len: usize,
+    /// Where in the buffer its parts lie: a segment with its transport header, then payloads.
+    parts: [Range<usize>; MAX_PARTS],
+    count: usize,
+    /// Bytes of all parts.
+    len: usize,
+}
+
+/// What segments that join have in common, and how they follow each other.
+#[derive(Clone, Copy)]
+struct Flow {
+    spi: u32,
+    ecn: Ecn,
+    protocol: u8,
+    ports: [u8; 4],
+    /// The sequence number that the next TCP segment must have.
+    next: u32,
+    transport_header_len: usize,
+    /// Bytes of payload of all but the last.
+    size: usize,
+}
+
+/// A segment's place in its flow.
+struct Segment {
+    flow: Flow,
+    /// The sequence number of its first byte; for UDP it is not looked at.
+    sequence: u32,
+    payload_len: usize,
+    /// The sender asked for it to be delivered, so nothing may follow it (RFC 9293 section 3.9.1.2).
+    is_pushed: bool,
+}
+
+impl Coalescer {
+    /// For a device that takes these.
+    pub fn new(joins: Joins) -> Self {
+        Self { packets: (0..MAX_PACKETS).map(|_| Joined::new()).collect(), used: 0, joins }
+    }
+
+    /// Takes the segment at `at`, which came by `sa` without its IP header. When there is no room for another packet, all
+    /// are sent first.
+    ///
+    /// # Errors
+    /// `Length` when it is longer than an IP packet can be.
+    pub fn add_segment(
+        &mut self,
+        buffer: &mut [u8],
+        at: Range<usize>,
+        (sa, protocol, ecn): (&InboundSa, u8, Ecn),
+        send: impl FnMut(usize, &[IoSlice<'_>]),
+    ) -> Result<(), Discard> {
+        let segment = self.read(&buffer[at.clone()], sa.spi().get(), protocol, ecn);
+        match &segment {
+            Some(segment) if self.join(buffer, &at, segment) => return Ok(()),
+            Some(_) => {}
+            None => self.close(sa.spi().get(), &buffer[at.clone()]),
+        }
+        let packet = self.next_packet(buffer, send);
+        packet.header_len = sa.header_len();
+        sa.rebuild(&mut packet.header[..packet.header_len], protocol, ecn, at.len())?;
+        packet.begin(at, segment.as_ref());
+        self.used += 1;
+        Ok(())
+    }
+
+    /// Takes the packet at `at`, which came with its own header and goes by itself.
+    pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, send: impl FnMut(usize, &[IoSlice<'_>])) {
+        let packet = self.next_packet(buffer, send);
+        packet.header_len = 0;
+        packet.begin(at, None);
+        self.used += 1;
+    }
+
+    /// Gives every packet to `send`, in order: how many packets it was joined from, and its parts with a virtio header
+    /// as the first.
+    pub fn send_all(&mut self, buffer: &mut [u8], mut send: impl FnMut(usize, &[IoSlice<'_>])) {
+        for packet in &mut self.packets[..self.used] {
+            packet.send(buffer, &mut send);
+        }
+        self.used = 0;
+    }
+
+    /// What a segment is to its flow; `None` when it must go by itself.
+    fn read(&self, bytes: &[u8], spi: u32, protocol: u8, ecn: Ecn) -> Option<Segment> {
+        let ports = *bytes.first_chunk()?;
+        let flow =
+            |transport_header_len, size, next| Flow { spi, ecn, protocol, ports, next, transport_header_len, size };
+        match protocol {
+            TCP if self.joins.tcp => {
+                let header_len = usize::from(bytes.get(12)? >> 4) * 4;
+                let flags = *bytes.get(TCP_FLAGS)?;
+                let payload_len = bytes.len().checked_sub(header_len).filter(|len| *len > 0)?;
+                if header_len < TCP_HEADER_LEN || flags & !PSH != ACK {
+                    return None;
+                }
+                let sequence = u32::from_be_bytes(*bytes[4..].first_chunk()?);
+                // at most 64 KiB
+                let next = sequence.wrapping_add(payload_len as u32);
+                Some(Segment {
+                    flow: flow(header_len, payload_len, next),
+                    sequence,
+                    payload_len,
+                    is_pushed: flags & PSH != 0,
+                })
+            }
+            UDP if self.joins.udp => {
+                let payload_len = bytes.len().checked_sub(UDP_HEADER_LEN).filter(|len| *len > 0)?;
+                let len = u16::from_be_bytes(*bytes[4..].first_chunk()?);
+                // a datagram without a checksum must arrive without one
+                if usize::from(len) != bytes.len() || bytes[UDP_CHECKSUM..UDP_HEADER_LEN] == [0, 0] {
+                    return None;
+                }
+                Some(Segment { flow: flow(UDP_HEADER_LEN, payload_len, 0), sequence: 0, payload_len, is_pushed: false })
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds the segment to the packet of its flow; false when there is none that it follows.
+    fn join(&mut self, buffer: &[u8], at: &Range<usize>, segment: &Segment) -> bool {
+        let Some(packet) = self.recent().find(|packet| packet.is_open_to(&segment.flow)) else { return false };
+        // when it does not join, what comes later of this flow must not pass it
+        packet.is_open = packet.join(buffer, at, segment);
+        packet.is_open && packet.settle(segment)
+    }
+
+    /// Lets nothing more join the flow of a segment that goes by itself.
+    fn close(&mut self, spi: u32, bytes: &[u8]) {
+        let is_of_flow = |flow: &Flow| flow.spi == spi && bytes.starts_with(&flow.ports);
+        for packet in self.recent().filter(|packet| packet.flow.as_ref().is_some_and(is_of_flow)) {
+            packet.is_open = false;
+        }
+    }
+
+    /// The packets that are looked at for a flow, newest first.
+    fn recent(&mut self) -> impl Iterator<Item = &mut Joined> {
+        self.packets[..self.used].iter_mut().rev()
+    }
+
+    fn next_packet(&mut self, buffer: &mut [u8], send: impl FnMut(usize, &[IoSlice<'_>])) -> &mut Joined {
+        if self.used == self.packets.len() {
+            self.send_all(buffer, send);
+        }
+        &mut self.packets[self.used]
+    }
+}
+
+impl Flow {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.spi, self.ports, self.protocol) == (other.spi, other.ports, other.protocol)
+    }
+}
+
+impl Joined {
+    fn new() -> Self {
+        let parts = std::array::from_fn(|_| 0..0);
+        let header = [0; MAX_HEADER_LEN];
+        Self { flow: None, is_open: false, is_pushed: false, header, header_len: 0, parts, count: 0, len: 0 }
+    }
+
+    fn begin(&mut self, at: Range<usize>, segment: Option<&Segment>) {
+        self.flow = segment.map(|segment| segment.flow);
+        self.is_open = segment.is_some_and(|segment| !segment.is_pushed);
+        self.is_pushed = false;
+        self.len = at.len();
+        self.parts[0] = at;
+        self.count = 1;
+    }
+
+    fn is_open_to(&self, flow: &Flow) -> bool {
+        self.is_open && self.flow.is_some_and(|own| own.is_same(flow))
+    }
+
+    /// Whether the segment was added.
+    fn join(&mut self, buffer: &[u8], at: &Range<usize>, segment: &Segment) -> bool {
+        let Some(flow) = &mut self.flow else { return false };
+        let (first, added) = (&buffer[self.parts[0].clone()], &buffer[at.clone()]);
+        let transport_header_len = flow.transport_header_len;
+        let fits = self.count < MAX_PARTS && self.header_len + self.len + segment.payload_len <= MAX_PACKET;
+        let follows = segment.flow.ecn == flow.ecn
+            && segment.flow.transport_header_len == transport_header_len
+            && segment.payload_len <= flow.size
+            && (flow.protocol == UDP
+                || segment.sequence == flow.next
+                    && is_alike(&first[..transport_header_len], &added[..transport_header_len]));
+        let header = &self.header[..self.header_len];
+        // nobody has looked at the first one's checksum while it was alone
+        let is_right = |segment| is_right(header, flow.protocol, segment);
+        if !fits || !follows || !is_right(added) || self.count == 1 && !is_right(first) {
+            return false;
+        }
+        flow.next = segment.flow.next;
+        self.parts[self.count] = at.start + transport_header_len..at.end;
+        self.count += 1;
+        self.len += segment.payload_len;
+        true
+    }
+
+    /// Decides whether more may join after a segment that did. Always true, for it did.
+    fn settle(&mut self, segment: &Segment) -> bool {
+        self.is_pushed = segment.is_pushed;
+        let is_short = self.flow.is_some_and(|flow| segment.payload_len < flow.size);
+        self.is_open = !segment.is_pushed && !is_short;
+        true
+    }
+
+    fn send(&mut self, buffer: &mut [u8], send: &mut impl FnMut(usize, &[IoSlice<'_>])) {
+        let offload =
+            self.flow.filter(|_| self.count > 1).and_then(|flow| self.mend(&flow, buffer)).unwrap_or_default();
+        let virtio = offload.encode();
+        let mut parts = [IoSlice::new(&[]); MAX_PARTS + 2];
+        parts[0] = IoSlice::new(&virtio);
+        parts[1] = IoSlice::new(&self.header[..self.header_len]);
+        for (part, at) in parts[2..].iter_mut().zip(&self.parts[..self.count]) {
+            *part = IoSlice::new(&buffer[at.clone()]);
+        }
+        send(self.count, &parts[..self.count + 2]);
+    }
+
+    /// Makes the first segment's headers those of the whole, and says what it was joined from.
+    fn mend(&mut self, flow: &Flow, buffer: &mut [u8]) -> Option<Offload> {
+        let header = &mut self.header[..self.header_len];
+        let first = &mut buffer[self.parts[0].clone()];
+        inner::set_payload_len(header, self.len).ok()?;
+        let sum = checksum::unfinished(inner::pseudo_header_sum(header, flow.protocol, self.len)?);
+        let (transport, offset) = match (flow.protocol, self.header_len) {
+            (UDP, _) => (Transport::Udp, UDP_CHECKSUM),
+            (_, V4_HEADER_LEN) => (Transport::Tcp4, TCP_CHECKSUM),
+            _ => (Transport::Tcp6, TCP_CHECKSUM),
+        };
+        match transport {
+            Transport::Udp => first[4..6].copy_from_slice(&u16::try_from(self.len).ok()?.to_be_bytes()),
+            Transport::Tcp4 | Transport::Tcp6 if self.is_pushed => first[TCP_FLAGS] |= PSH,
+            Transport::Tcp4 | Transport::Tcp6 => {}
+        }
+        first[offset..offset + 2].copy_from_slice(&sum.to_be_bytes());
+        let field = |value: usize| u16::try_from(value).ok();
+        Some(Offload {
+            checksum: Some(PartialChecksum { start: field(self.header_len)?, offset: field(offset)? }),
+            segmentation: Some(Segmentation {
+                transport,
+                size: field(flow.size)?,
+                header_len: field(self.header_len + flow.transport_header_len)?,
+            }),
+        })
+    }
+}
+
+/// Whether two TCP headers differ in nothing but sequence number, checksum and PSH: the same acknowledgement, window and
+/// options, timestamps among them.
+fn is_alike(first: &[u8], other: &[u8]) -> bool {
+    // flags were found to be ACK alone; the urgent pointer means nothing without URG
+    first[8..TCP_FLAGS] == other[8..TCP_FLAGS]
+        && first[14..TCP_CHECKSUM] == other[14..TCP_CHECKSUM]
+        && first[TCP_HEADER_LEN..] == other[TCP_HEADER_LEN..]
+}
+
+/// Whether the checksum over a segment and its pseudo-header is right.
+fn is_right(header: &[u8], protocol: u8, segment: &[u8]) -> bool {
+    let pseudo = inner::pseudo_header_sum(header, protocol, segment.len());
+    pseudo.is_some_and(|sum| checksum::finish(checksum::add(sum, segment)) == 0)
+}
+
+/// The longest fixed header, of IPv6, and that of IPv4.
+const MAX_HEADER_LEN: usize = 40;
+const V4_HEADER_LEN: usize = 20;
+
+/// Segments in a packet: as many as a receive brings of one sender (`UDP_GRO_CNT_MAX` of Linux).
+const MAX_PARTS: usize = 64;
+
+/// Packets in a batch before they are sent: flows that are joined side by side.
+const MAX_PACKETS: usize = 32;
