@@ -29,6 +29,8 @@ pub struct Agent {
     pub(super) rng: ChaCha8Rng,
     /// Whether pings can be sealed.
     pub(super) ready: bool,
+    /// What sealing adds to a ping; see [`Self::session_ready`].
+    pub(super) esp_overhead: usize,
     pub(super) local: CandidateSet,
     pub(super) remote: CandidateSet,
     pub(super) site: Site,
@@ -78,6 +80,7 @@ impl Agent {
             settings,
             rng: ChaCha8Rng::seed_from_u64(seed),
             ready: false,
+            esp_overhead: 0,
             local: CandidateSet::default(),
             remote: CandidateSet::default(),
             site: Site::default(),

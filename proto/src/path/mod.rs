@@ -72,8 +72,6 @@ pub struct Settings {
     pub we_keepalive: bool,
     /// How long an idle path may stay silent.
     pub keepalive: Duration,
-    /// Bytes that ESP adds to a control payload whose length is 2 above a multiple of 4: 26, with an explicit IV 34.
-    pub esp_overhead: usize,
 }
 
 /// A datagram to be sent.

@@ -17,8 +17,10 @@ use crate::io::{Discard, Remote};
 use crate::wire::path_probe::{PING_MIN, Ping, Pong, ProbeId};
 
 impl Agent {
-    /// A session to seal probes with is there. A successor of it changes nothing.
-    pub fn session_ready(&mut self, now: Instant) {
+    /// A session to seal probes with is there. A successor of it changes nothing but, maybe, how long probes become:
+    /// `esp_overhead` bytes longer than a path message whose length is 2 above a multiple of 4.
+    pub fn session_ready(&mut self, esp_overhead: usize, now: Instant) {
+        self.esp_overhead = esp_overhead;
         if !self.ready {
             self.ready = true;
             self.try_relay(now);
@@ -114,7 +116,7 @@ impl Agent {
         if !self.ready {
             return None;
         }
-        let overhead = self.settings.esp_overhead;
+        let overhead = self.esp_overhead;
         let length = udp_payload.saturating_sub(overhead).max(PING_MIN);
         // ESP pads payload and two trailer bytes to a multiple of four
         let on_wire = (length + 2).next_multiple_of(4) - 2 + overhead;

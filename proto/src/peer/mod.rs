@@ -73,7 +73,6 @@ impl Peer {
         let settings = path::Settings {
             we_keepalive: shared.local.certificate.static_key < certificate.static_key,
             keepalive: shared.config.keepalive,
-            esp_overhead: ESP_OVERHEAD + shared.config.suite.iv_len(),
         };
         let mut path = path::Agent::new(shared.rng.next_u64(), settings, now);
         path.set_local(&shared.candidates, now);
@@ -444,8 +443,6 @@ pub(crate) fn same_binding(a: &VerifiedCertificate, b: &VerifiedCertificate) -> 
 
 /// A person's wish ends the pause after failures, but not the silence that heals a NAT (30 s on Linux).
 const RETRY_SILENCE: Duration = Duration::from_secs(40);
-/// What ESP with an implicit IV adds to a path message: header, pad, trailer, ICV.
-const ESP_OVERHEAD: usize = 26;
 /// Packets kept per peer while its session is made: 1,000 a second for the quarter of a second that a slow relay takes.
 const MAX_QUEUE: usize = 256;
 /// How long a packet may wait: TCP has repeated it by then, and what is minutes old would only astonish its receiver.

@@ -83,7 +83,8 @@ impl Peer {
         shared.release_bases(self.handshaking.finish());
         self.timers.stop(Timer::Handshake);
         shared.forwarding_changed();
-        self.path.session_ready(now);
+        let iv_len = self.rotation.sending().map_or(0, |session| session.suite().iv_len());
+        self.path.session_ready(ESP_OVERHEAD + iv_len, now);
         if let Some(session) = self.rotation.sending() {
             let after = rekey_after(session.is_initiator(), shared);
             self.timers.set(Timer::Rekey, session.born() + after);
@@ -160,3 +161,5 @@ fn simultaneous(shared: &Shared) -> Duration {
 }
 
 const SIMULTANEOUS: Duration = Duration::from_secs(5);
+/// What ESP with an implicit IV adds to a path message: header, pad, trailer, ICV.
+const ESP_OVERHEAD: usize = 26;

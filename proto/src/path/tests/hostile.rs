@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::start;
 use super::world::{World, channel, port_restricted};
+use super::{ESP_OVERHEAD, start};
 use crate::candidate::CandidateSet;
 use crate::candidate::{Candidate, CandidateKind};
 use crate::io::{Discard, Remote};
@@ -15,7 +15,7 @@ use crate::path::{Agent, Probe, ProbeBody, Settings};
 use crate::wire::path_probe::{PONG_LENGTH, Ping, Pong, ProbeId};
 
 const SECOND: Duration = Duration::from_secs(1);
-const SETTINGS: Settings = Settings { we_keepalive: true, keepalive: Duration::from_secs(22), esp_overhead: 26 };
+const SETTINGS: Settings = Settings { we_keepalive: true, keepalive: Duration::from_secs(22) };
 
 fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -31,7 +31,7 @@ fn probing(peer: SocketAddr, now: Instant) -> Agent {
     let mut agent = Agent::new(1, SETTINGS, now);
     agent.set_relay(Some(channel(0)), now);
     agent.set_remote_candidates(&offer(1, &[peer]), now);
-    agent.session_ready(now);
+    agent.session_ready(ESP_OVERHEAD, now);
     agent.handle_start(1, Duration::ZERO, now);
     agent
 }
@@ -250,7 +250,7 @@ fn feed(agent: &mut Agent, input: Input, asked: &[(Remote, ProbeId)], now: &mut 
         Input::Request => _ = agent.request_ping(1, at),
         Input::Retry => agent.retry_now(at),
         Input::SessionLost => agent.session_lost(at),
-        Input::SessionReady => agent.session_ready(at),
+        Input::SessionReady => agent.session_ready(ESP_OVERHEAD, at),
         Input::Start(attempt, delay) => agent.handle_start(attempt, Duration::from_millis(delay), at),
         Input::Timeout => {
             *now = agent.poll_timeout().map_or(at, |next| next.max(at));

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::nat::Nat;
-use super::start;
+use super::{ESP_OVERHEAD, start};
 use crate::candidate::{Candidate, CandidateKind};
 use crate::candidate::{CandidateSet, NatMapping, NatReport};
 use crate::io::{RelayChannel, Remote};
@@ -90,7 +90,7 @@ impl World {
     /// Host 0 behind the first NAT, host 1 behind the second; nothing connected yet.
     pub(super) fn new(seed: u64, nats: [Option<Nat>; 2]) -> Self {
         let began = start();
-        let settings = |we_keepalive| Settings { we_keepalive, keepalive: Duration::from_secs(22), esp_overhead: 26 };
+        let settings = |we_keepalive| Settings { we_keepalive, keepalive: Duration::from_secs(22) };
         let mut kept = Vec::new();
         let mut host = |index: usize, nat: Option<Nat>| {
             let nat = nat.map(|nat| {
@@ -141,7 +141,7 @@ impl World {
     pub(super) fn begin_session(&mut self) {
         for index in 0..2 {
             self.hosts[index].session = true;
-            self.hosts[index].agent.session_ready(self.now);
+            self.hosts[index].agent.session_ready(ESP_OVERHEAD, self.now);
             self.drain(index);
         }
     }
