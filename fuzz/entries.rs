@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use warren_proto::certificate::{IdentitySecret, NetworkSigner, VerifiedCertificate};
 use warren_proto::control::{Invite, ToAgent, ToServer};
-use warren_proto::crypto::Suite;
+use warren_proto::crypto::{Preference, Suite};
 use warren_proto::handshake::{Initiator, LocalIdentity, Responder, Tai64n};
 use warren_proto::inner;
 use warren_proto::io::Ecn;
@@ -185,7 +185,7 @@ pub(crate) fn associations() -> (OutboundSa, InboundSa) {
 /// The device that strangers' handshakes meet.
 pub(crate) fn local_identity() -> LocalIdentity {
     let secret = StaticSecret::new([5; 32]);
-    LocalIdentity::new(secret, CertificateId::new([6; 16]), NetworkId::new([1; 16]), [64, 64], Suite::Aes256GcmIiv)
+    LocalIdentity::new(secret, CertificateId::new([6; 16]), NetworkId::new([1; 16]), [64, 64], Preference::default())
 }
 
 /// Signs the certificates that reach the parser.

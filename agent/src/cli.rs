@@ -58,9 +58,10 @@ pub struct DaemonArgs {
     /// Hand packets to the kernel one by one, for drivers that do large ones wrongly [env: WARREN_NO_OFFLOAD]
     #[arg(long)]
     pub no_offload: bool,
-    /// How packets are sealed: aes256gcm-iiv, aes256gcm or chacha20poly1305-iiv
-    #[arg(long, value_name = "NAME", default_value_t = Suite::default())]
-    pub suite: Suite,
+    /// How packets are sealed: aes256gcm-iiv, aes256gcm or chacha20poly1305-iiv [default: the first, or the last with a
+    /// peer if either processor has no AES instructions]
+    #[arg(long, value_name = "NAME")]
+    pub suite: Option<Suite>,
 }
 
 /// `warren up`.

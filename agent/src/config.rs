@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use warren_proto::config::Config as NodeConfig;
-use warren_proto::crypto::Suite;
+use warren_proto::crypto::{Preference, Suite};
 
 use crate::cli::DaemonArgs;
+use crate::cpu;
 use crate::exit::{Exit, Failure};
 
 /// Everything a daemon is told at start.
@@ -33,7 +34,7 @@ pub struct Config {
 impl Config {
     /// Puts flags, environment and defaults together.
     pub fn load(args: DaemonArgs, socket: Option<PathBuf>) -> Result<Self, Failure> {
-        let node = node_config(args.suite, variable("WARREN_REKEY_SECONDS"))?;
+        let node = node_config(preference(args.suite, cpu::has_aes()), variable("WARREN_REKEY_SECONDS"))?;
         Ok(Self {
             state_dir: args.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             socket: socket_path(socket),
@@ -66,7 +67,12 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn node_config(suite: Suite, rekey_seconds: Option<String>) -> Result<NodeConfig, Failure> {
+/// What a person asked for, else what this processor does best.
+fn preference(asked: Option<Suite>, has_aes: bool) -> Preference {
+    asked.map_or_else(|| Preference::of_processor(has_aes), Preference::Asked)
+}
+
+fn node_config(suite: Preference, rekey_seconds: Option<String>) -> Result<NodeConfig, Failure> {
     let config = NodeConfig { suite, ..NodeConfig::default() };
     let Some(text) = rekey_seconds else { return Ok(config) };
     let seconds: u64 = text.parse().ok().filter(|seconds| (1..=LONGEST_REKEY).contains(seconds)).ok_or_else(|| {
@@ -89,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_shorter_rekey_keeps_the_gap_to_the_hard_stop() {
-        let config = node_config(Suite::default(), Some("5".to_owned())).unwrap();
+        let config = node_config(Preference::default(), Some("5".to_owned())).unwrap();
 
         assert_eq!((config.rekey_after, config.reject_after), (Duration::from_secs(5), Duration::from_secs(65)));
     }
@@ -97,7 +103,20 @@ mod tests {
     #[test]
     fn a_rekey_interval_that_is_no_interval_is_a_usage_error() {
         for bad in ["0", "121", "-1", "soon", "1.5"] {
-            assert_eq!(node_config(Suite::default(), Some(bad.to_owned())).unwrap_err().exit, Exit::Usage, "{bad}");
+            assert_eq!(
+                node_config(Preference::default(), Some(bad.to_owned())).unwrap_err().exit,
+                Exit::Usage,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_processor_chooses_the_suite_unless_a_person_does() {
+        assert_eq!(preference(None, true), Preference::Fastest(Suite::Aes256GcmIiv));
+        assert_eq!(preference(None, false), Preference::Fastest(Suite::ChaCha20Poly1305Iiv));
+        for has_aes in [false, true] {
+            assert_eq!(preference(Some(Suite::Aes256Gcm), has_aes), Preference::Asked(Suite::Aes256Gcm));
         }
     }
 

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod cpu;
 pub mod daemon;
 pub mod data_plane;
 pub mod exit;

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use crate::crypto::Suite;
+use crate::crypto::Preference;
 
 /// What a node may be told at start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The suite this node asks for on what it receives and sends.
-    pub suite: Suite,
+    /// The suite this node would like its sessions to have.
+    pub suite: Preference,
     /// A session older than this starts its successor (WireGuard's REKEY_AFTER_TIME).
     pub rekey_after: Duration,
     /// A session older than this neither seals nor opens (WireGuard's REJECT_AFTER_TIME).
@@ -29,7 +29,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            suite: Suite::Aes256GcmIiv,
+            suite: Preference::default(),
             rekey_after: Duration::from_secs(120),
             reject_after: Duration::from_secs(180),
             keepalive: Duration::from_secs(22),

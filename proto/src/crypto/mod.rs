@@ -9,4 +9,4 @@ mod suite;
 
 pub use aead::{EspAead, KEY_LEN, NONCE_LEN, TAG_LEN};
 pub(crate) use one_time::OneTimeKey;
-pub use suite::{Suite, UnknownSuite};
+pub use suite::{Preference, Suite, UnknownSuite};

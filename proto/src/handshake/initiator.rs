@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::cookie::Cookie;
 use super::symmetric::Symmetric;
-use super::terms::{Terms, agree};
+use super::terms::{Terms, accept};
 use super::{Established, LocalIdentity, Tai64n, confirm, psk_or_zero, write_macs};
 use crate::crypto::dh::{Ephemeral, shared};
 use crate::crypto::kdf::{self, Key};
@@ -70,7 +70,7 @@ impl Initiator {
         let key = symmetric.mix_key_and_hash(&psk_or_zero(psk));
         let terms = Terms::decode(&symmetric.open(key, response.sealed_payload)?)?;
 
-        let suite = agree(local.terms.caps, terms.caps).ok_or(Discard::NoCommonSuite)?;
+        let suite = accept(local.terms.caps, terms.caps).ok_or(Discard::NoCommonSuite)?;
         let handshake_hash = *symmetric.hash();
         let keys = symmetric.split();
         Ok(Established {

@@ -41,14 +41,14 @@ use zeroize::Zeroizing;
 
 use crate::crypto::kdf::{self, Key};
 use crate::crypto::mac::mac;
-use crate::crypto::{OneTimeKey, Suite};
+use crate::crypto::{OneTimeKey, Preference, Suite};
 use crate::keys::{CertificateId, NetworkId, SpiBase, StaticPublic, StaticSecret};
 use crate::wire::handshake::{Confirm, MACS_LEN};
 
 pub use cookie::{Cookie, Gate};
 pub use initiator::Initiator;
 pub use responder::{HalfOpen, Received, Responder};
-pub use terms::{Caps, agree};
+pub use terms::Caps;
 pub use timestamp::Tai64n;
 
 use terms::Terms;
@@ -63,13 +63,13 @@ pub struct LocalIdentity {
 }
 
 impl LocalIdentity {
-    /// `ttl` is what this host's stack sends with, IPv4 then IPv6, never 0; `suite` is the one it prefers.
+    /// `ttl` is what this host's stack sends with, IPv4 then IPv6, never 0; `suite` is the one it would like.
     pub fn new(
         static_secret: StaticSecret,
         certificate_id: CertificateId,
         network: NetworkId,
         ttl: [u8; 2],
-        suite: Suite,
+        suite: Preference,
     ) -> Self {
         let static_public = static_secret.public();
         Self {

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
 use super::symmetric::Symmetric;
-use super::terms::{TERMS_LEN, Terms, agree};
+use super::terms::{TERMS_LEN, Terms, choose};
 use super::{Caps, Established, LocalIdentity, Tai64n, confirm, psk_or_zero, write_macs};
 use crate::crypto::dh::{Ephemeral, shared};
 use crate::crypto::kdf;
@@ -74,7 +74,7 @@ impl Received {
         psk: Option<&[u8; 32]>,
         rng: &mut impl CryptoRng,
     ) -> Result<(HalfOpen, Vec<u8>), Discard> {
-        let suite = agree(self.caps, local.terms.caps).ok_or(Discard::NoCommonSuite)?;
+        let suite = choose(self.caps, local.terms.caps).ok_or(Discard::NoCommonSuite)?;
         let header = Response::header(spi, self.spi, psk.is_some());
         let ephemeral = Ephemeral::generate(rng);
         let mut symmetric = self.symmetric;
@@ -82,7 +82,8 @@ impl Received {
         symmetric.mix_key(&*ephemeral.shared(&self.ephemeral)?);
         symmetric.mix_key(&*ephemeral.shared(&self.peer_static)?);
         let key = symmetric.mix_key_and_hash(&psk_or_zero(psk));
-        let sealed_payload = symmetric.seal(key, &local.terms.encode());
+        let terms = Terms { caps: Caps::only(suite), ..local.terms };
+        let sealed_payload = symmetric.seal(key, &terms.encode());
 
         let mut message = Response::encode(&header, ephemeral.public(), &sealed_payload);
         write_macs(&mut message, &kdf::mac1_key(&self.peer_static), None);

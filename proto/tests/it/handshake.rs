@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use warren_proto::crypto::{Suite, kdf};
+use warren_proto::crypto::{Preference, Suite, kdf};
 use warren_proto::handshake::{
     Cookie, Established, Gate, HalfOpen, Initiator, LocalIdentity, Received, Responder, Tai64n,
 };
@@ -47,17 +47,22 @@ fn no_message_is_longer_than_the_one_it_answers() {
 }
 
 #[test]
-fn the_initiators_suite_is_used() {
-    for suite in Suite::ALL {
-        let alice = LocalIdentity::new(secret(ALICE), certificate(0x11), NetworkId::new(NETWORK), [64, 64], suite);
-        let bob = identity(BOB);
+fn both_ends_come_to_the_same_suite_whatever_they_wish() {
+    let wishes = Suite::ALL.map(Preference::Asked).into_iter().chain([false, true].map(Preference::of_processor));
+    let named = |key, wish| LocalIdentity::new(secret(key), certificate(0x11), NetworkId::new(NETWORK), [64, 64], wish);
+    for (mine, theirs) in wishes.clone().flat_map(|mine| wishes.clone().map(move |theirs| (mine, theirs))) {
+        let (alice, bob) = (named(ALICE, mine), named(BOB, theirs));
 
         let (initiator, init) = start(&alice, None);
         let (half_open, response) =
             Responder::read_init(&bob, &init).unwrap().respond(&bob, SPI_B, None, &mut rng(2)).unwrap();
+        let established = initiator.read_response(&alice, &response).unwrap();
 
-        assert_eq!(initiator.read_response(&alice, &response).unwrap().suite, suite);
-        assert_eq!(half_open.established().suite, suite);
+        assert_eq!(half_open.established().suite, established.suite, "{mine:?}, {theirs:?}");
+        assert_eq!(half_open.verify_confirm(&established.confirm), Ok(()));
+        if let Preference::Asked(suite) = mine {
+            assert_eq!(established.suite, suite, "the initiator's person is heard first");
+        }
     }
 }
 
@@ -84,7 +89,7 @@ fn a_psk_both_have_is_used_and_one_that_only_one_end_has_is_not() {
 fn an_init_for_another_key_or_another_network_is_refused() {
     let (_, init) = start(&identity(ALICE), None);
     let elsewhere =
-        LocalIdentity::new(secret(BOB), certificate(0x22), NetworkId::new([9; 16]), [64, 64], Suite::default());
+        LocalIdentity::new(secret(BOB), certificate(0x22), NetworkId::new([9; 16]), [64, 64], Preference::default());
 
     assert_eq!(Responder::read_init(&identity(CAROL), &init).err(), Some(Discard::Mac1));
     assert_eq!(Responder::read_init(&elsewhere, &init).err(), Some(Discard::Authentication));
@@ -417,7 +422,7 @@ fn with_mac1(mut message: Vec<u8>, receiver: [u8; 32]) -> Vec<u8> {
 
 pub(crate) fn identity(key: [u8; 32]) -> LocalIdentity {
     let id = if key == ALICE { 0x11 } else { 0x22 };
-    LocalIdentity::new(secret(key), certificate(id), NetworkId::new(NETWORK), [64, 64], Suite::default())
+    LocalIdentity::new(secret(key), certificate(id), NetworkId::new(NETWORK), [64, 64], Preference::default())
 }
 
 fn secret(key: [u8; 32]) -> StaticSecret {

@@ -6,4 +6,5 @@ mod packets;
 mod recover;
 mod roam;
 mod sparing;
+mod suites;
 mod survive;
