@@ -1,7 +1,7 @@
 //! A device as its user runs it: `warren daemon` in the background and `warren` commands beside it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -59,9 +59,13 @@ impl Options {
 impl Agent {
     /// Starts the daemon on an empty state directory and waits until it answers.
     pub fn start(internet: &Internet, label: &str, options: Options) -> Result<Self> {
+        Self::start_on(internet.host(label)?.clone(), &internet.directory(), internet.records(), options)
+    }
+
+    /// Starts it on a host of any topology: its state lies in the run's directory, its log among the records.
+    pub fn start_on(host: Host, directory: &Path, records: &Path, options: Options) -> Result<Self> {
         let mut program = binaries::agent()?;
-        let host = internet.host(label)?.clone();
-        let directory = internet.directory().join(label);
+        let directory = directory.join(&host.label);
         fs::create_dir_all(&directory)?;
         if options.unprivileged {
             // Its directory is its own, and its program lies where anyone may go: a target directory may be private.
@@ -70,7 +74,7 @@ impl Agent {
             fs::copy(&program, &copy)?;
             program = copy;
         }
-        let log = internet.records().join(format!("{label}.log"));
+        let log = records.join(format!("{}.log", host.label));
         let daemon = Daemon::start(&mut daemon_command(&program, &host, &directory, &options), &log)?;
         let mut agent = Self { program, host, directory, log, options, daemon };
         agent.wait_answering()?;
@@ -156,7 +160,7 @@ impl Agent {
     }
 }
 
-fn daemon_command(program: &PathBuf, host: &Host, directory: &std::path::Path, options: &Options) -> Command {
+fn daemon_command(program: &PathBuf, host: &Host, directory: &Path, options: &Options) -> Command {
     let mut command = if options.unprivileged {
         let nobody = NOBODY.to_string();
         let mut command = host.namespace.command("setpriv");

@@ -1,6 +1,6 @@
 //! The rendezvous as an operator runs it: `warren-rendezvous` and its commands, nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -24,11 +24,17 @@ pub struct Server {
 impl Server {
     /// Starts it on an empty data directory and waits until it is ready.
     pub fn start(internet: &Internet) -> Result<Self> {
+        Self::start_on(internet.rendezvous.clone(), &internet.directory(), internet.records())
+    }
+
+    /// Starts it in a namespace that has the rendezvous's address: its data lie in the run's directory, its log among
+    /// the records.
+    pub fn start_on(namespace: Namespace, directory: &Path, records: &Path) -> Result<Self> {
         let program = binaries::rendezvous()?;
-        let data = internet.directory().join("rendezvous");
-        let log = internet.records().join("rendezvous.log");
-        let daemon = Daemon::start(&mut run_command(&program, &internet.rendezvous, &data), &log)?;
-        let mut server = Self { program, namespace: internet.rendezvous.clone(), data, log, daemon };
+        let data = directory.join("rendezvous");
+        let log = records.join("rendezvous.log");
+        let daemon = Daemon::start(&mut run_command(&program, &namespace, &data), &log)?;
+        let mut server = Self { program, namespace, data, log, daemon };
         server.wait_ready()?;
         Ok(server)
     }
