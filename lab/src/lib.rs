@@ -5,6 +5,7 @@
 //! leaves the namespaces, and whatever a killed run left behind is removed by the next one.
 
 pub mod agent;
+pub mod bench;
 pub mod binaries;
 pub mod capture;
 pub mod dashboard;

@@ -1,9 +1,12 @@
 //! `lab`: the laboratory by hand. `cargo xtask demo` is how most people meet it.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use time::OffsetDateTime;
+use warren_lab::bench::{self, Contender, Phase, Programs};
 use warren_lab::nat::NatKind;
 use warren_lab::topology::Internet;
 use warren_lab::{demo, interrupt, run};
@@ -17,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the machine without a tunnel, the yardstick, Warren and others, in turn, several rounds.
+    Bench(BenchArgs),
     /// Remove what killed runs left behind.
     Clean,
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
@@ -36,6 +41,31 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct BenchArgs {
+    /// How often every contender runs
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long each phase measures
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Only these contenders
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<Contender>,
+    /// Only these phases
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    phases: Vec<Phase>,
+    /// The yardstick, built
+    #[arg(long, value_name = "FILE")]
+    limit: Option<PathBuf>,
+    /// Where other programs are that are not in PATH
+    #[arg(long, value_name = "DIR")]
+    peers: Option<PathBuf>,
+    /// Write bench.json, bench.svg and bench.md here
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 fn main() -> ExitCode {
     match execute(&Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +78,10 @@ fn main() -> ExitCode {
 
 fn execute(command: &Command) -> Result<()> {
     match command {
+        Command::Bench(arguments) => {
+            interrupt::clean_up_on_signals()?;
+            bench(arguments)
+        }
         Command::Clean => run::remove_stale(),
         Command::Demo { once } => demo::run(*once),
         Command::Hold { coffee_shop, home } => {
@@ -60,4 +94,20 @@ fn execute(command: &Command) -> Result<()> {
             interrupt::wait_forever()
         }
     }
+}
+
+fn bench(arguments: &BenchArgs) -> Result<()> {
+    let programs = Programs { limit: arguments.limit.clone(), peers: arguments.peers.clone() };
+    let results = bench::run(&bench::Settings {
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        only: arguments.only.clone(),
+        phases: arguments.phases.clone(),
+        programs,
+        date: OffsetDateTime::now_utc().date().to_string(),
+    })?;
+    let table = bench::write(&results, &arguments.out)?;
+    println!("\n{table}");
+    eprintln!("written to {}", arguments.out.display());
+    Ok(())
 }
