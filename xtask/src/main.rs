@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything the project does to itself. Each command is safe to run again.
 
+mod bench;
 mod cargo;
 mod check;
 mod postgres;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
 use crate::setup::Purpose;
 
@@ -26,13 +28,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Install the programs that the tests and the demo need and this machine lacks.
-    Setup,
+    Setup {
+        /// Also the other tunnels that `bench` compares with.
+        #[arg(long)]
+        peers: bool,
+    },
     /// Format, lints, documentation, tidy: what every change must pass.
     Check,
     /// The arrows between modules and crates, house rules, dependencies and their licences.
     Tidy,
     /// Set up, check, and run all tests: what CI runs.
     Test,
+    /// Speed and cost of the data plane, beside the machine's own limit and other tunnels.
+    Bench(BenchArgs),
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
     Demo {
         /// End by itself; exit code 0 only if everything happened.
@@ -54,7 +62,10 @@ fn main() -> ExitCode {
 fn execute(task: &Task) -> Result<()> {
     let workspace = Workspace::load()?;
     match task {
-        Task::Setup => setup::run(&workspace, Purpose::Tests),
+        Task::Setup { peers } => {
+            setup::run(&workspace, Purpose::Tests)?;
+            if *peers { setup::peers(&workspace) } else { Ok(()) }
+        }
         Task::Check => check::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::Test => {
@@ -62,6 +73,10 @@ fn execute(task: &Task) -> Result<()> {
             check::run(&workspace)?;
             system::unit_tests()?;
             system::system_tests(&workspace)
+        }
+        Task::Bench(arguments) => {
+            setup::run(&workspace, Purpose::Bench)?;
+            bench::run(&workspace, arguments)
         }
         Task::Demo { once } => {
             setup::run(&workspace, Purpose::Demo)?;

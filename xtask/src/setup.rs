@@ -10,12 +10,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cargo::{Workspace, run as expect};
+use crate::cargo::{Workspace, cargo, run as expect};
 
 /// What the machine is to be made ready for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
+    Bench,
     Demo,
+    Profile,
     Tests,
 }
 
@@ -26,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result<()> {
         "this machine has no /dev/net/tun: load the module `tun`"
     );
     match purpose {
-        Purpose::Demo => Ok(()),
+        Purpose::Bench | Purpose::Demo | Purpose::Profile => Ok(()),
         Purpose::Tests => {
             make_python(workspace)?;
             fetch_browser_driver(workspace)
@@ -34,38 +36,73 @@ pub(crate) fn run(workspace: &Workspace, purpose: Purpose) -> Result<()> {
     }
 }
 
-/// Programs by the Debian package that brings them, and whether the demo needs them too.
-const PROGRAMS: &[(&str, &str, Purpose)] = &[
-    ("chromium", "chromium", Purpose::Tests),
-    ("conntrack", "conntrack", Purpose::Demo),
-    ("curl", "curl", Purpose::Tests),
-    ("ip", "iproute2", Purpose::Demo),
-    ("nft", "nftables", Purpose::Demo),
-    ("node", "nodejs", Purpose::Tests),
-    ("npm", "npm", Purpose::Tests),
-    ("pg_ctl", "postgresql", Purpose::Tests),
-    ("ping", "iputils-ping", Purpose::Demo),
-    ("tcpdump", "tcpdump", Purpose::Demo),
-    ("python3", "python3", Purpose::Tests),
-    ("tshark", "tshark", Purpose::Tests),
+/// The other tunnels that the benchmark measures where they are installed.
+///
+/// Whoever has none of them still measures the machine, the yardstick and Warren: one that cannot be had is said and
+/// left out.
+pub(crate) fn peers(workspace: &Workspace) -> Result<()> {
+    for package in ["nebula", "openssl", "openvpn", "wireguard-go"] {
+        if find(package).is_none() && install(&[package]).is_err() {
+            eprintln!("setup: {package} is left out: its package cannot be installed");
+        }
+    }
+    let directory = peers_directory(workspace);
+    for (program, package) in [("boringtun-cli", "boringtun-cli"), ("gotatun", "gotatun-cli")] {
+        if directory.join("bin").join(program).is_file() {
+            continue;
+        }
+        let mut command = cargo(&["install", "--locked", package, "--root"]);
+        // Built as their authors ship them, whatever flags this shell has for Warren.
+        if expect(command.arg(&directory).env_remove("RUSTFLAGS")).is_err() {
+            eprintln!("setup: {package} is left out: it cannot be built here");
+        }
+    }
+    Ok(())
+}
+
+/// Where `peers` puts what cargo builds.
+pub(crate) fn peers_directory(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("peers")
+}
+
+/// Programs by the Debian package that brings them, and what needs them.
+const PROGRAMS: &[(&str, &str, &[Purpose])] = &[
+    ("chromium", "chromium", TESTS),
+    ("conntrack", "conntrack", NETWORK),
+    ("curl", "curl", TESTS),
+    ("ip", "iproute2", NETWORK),
+    ("iperf3", "iperf3", &[Purpose::Bench, Purpose::Profile, Purpose::Tests]),
+    ("nft", "nftables", NETWORK),
+    ("node", "nodejs", TESTS),
+    ("npm", "npm", TESTS),
+    ("perf", "linux-perf", &[Purpose::Profile]),
+    ("pg_ctl", "postgresql", TESTS),
+    ("ping", "iputils-ping", NETWORK),
+    ("tcpdump", "tcpdump", NETWORK),
+    ("python3", "python3", TESTS),
+    ("tshark", "tshark", TESTS),
 ];
+/// Whatever makes hosts and cables.
+const NETWORK: &[Purpose] = &[Purpose::Bench, Purpose::Demo, Purpose::Profile, Purpose::Tests];
+const TESTS: &[Purpose] = &[Purpose::Tests];
 
 fn install_packages(purpose: Purpose) -> Result<()> {
-    let wanted = PROGRAMS.iter().filter(|(.., needed_for)| purpose == Purpose::Tests || *needed_for == Purpose::Demo);
+    let wanted = PROGRAMS.iter().filter(|(.., needed_for)| needed_for.contains(&purpose));
     let mut missing: Vec<_> =
         wanted.filter(|(name, ..)| find(name).is_none()).map(|(_, package, _)| *package).collect();
     if purpose == Purpose::Tests && (missing.contains(&"python3") || !has_venv()) {
         missing.push("python3-venv");
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
     let Some(apt) = find("apt-get") else {
-        bail!("install these with your package manager (Debian's names), then run this again: {}", missing.join(" "));
+        bail!("install these with your package manager (Debian's names), then run this again: {}", packages.join(" "));
     };
-    eprintln!("setup: installing {}", missing.join(" "));
+    eprintln!("setup: installing {}", packages.join(" "));
     expect(as_root(&apt)?.args(["-q", "update"]))?;
-    expect(as_root(&apt)?.args(["-q", "install", "-y", "--no-install-recommends"]).args(missing))
+    expect(as_root(&apt)?.args(["-q", "install", "-y", "--no-install-recommends"]).args(packages))
 }
 
 /// Whether this Python can make virtual environments (Debian packages that apart).

@@ -1,7 +1,8 @@
 //! The tests, and the programs that need root: the system tests and the demo.
 //!
-//! Everything runs the development profile: its dependencies are optimised (see Cargo.toml), the lab's rates are far
-//! below what it carries, and the programs that the lab starts are those that the tests have already built.
+//! Tests and demo run the development profile: its dependencies are optimised (see Cargo.toml), the lab's rates are far
+//! below what it carries, and the programs that the lab starts are those that the tests have already built. Whatever is
+//! timed runs the release profile.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -12,6 +13,13 @@ use anyhow::{Context, Result, anyhow};
 use crate::cargo::{Workspace, cargo, run as expect};
 use crate::postgres::Server;
 use crate::setup;
+
+/// How the programs are built.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    Debug,
+    Release,
+}
 
 /// All tests that need no privilege, and the examples in the documentation; the store's on both engines.
 pub(crate) fn unit_tests() -> Result<()> {
@@ -27,7 +35,7 @@ pub(crate) fn unit_tests() -> Result<()> {
 
 /// The lab's tests, one at a time, on the programs as built.
 pub(crate) fn system_tests(workspace: &Workspace) -> Result<()> {
-    build_programs()?;
+    build_programs(Profile::Debug)?;
     let mut command = if has_nextest() {
         cargo(&["nextest", "run", "--locked", "-p", "warren-lab"])
     } else {
@@ -37,47 +45,60 @@ pub(crate) fn system_tests(workspace: &Workspace) -> Result<()> {
         eprintln!("\nThe system tests make network namespaces: sudo may ask for your password.");
         command.env(runner_variable()?, "sudo --preserve-env");
     }
-    expect(command.envs(programs(workspace)))
+    expect(command.envs(programs(workspace, Profile::Debug)))
 }
 
 /// Replaces this process by the demo, so that Ctrl-C reaches it and nothing else.
 pub(crate) fn demo(workspace: &Workspace, once: bool) -> Result<()> {
-    build_programs()?;
-    let program = workspace.target.join("debug/lab");
-    let mut command = if setup::is_root()? {
-        Command::new(program)
-    } else {
-        eprintln!("\nThe demo makes network namespaces: sudo may ask for your password.");
-        let mut command = Command::new("sudo");
-        command.arg("env").args(programs(workspace).map(|(name, value)| format!("{name}={value}"))).arg(program);
-        command
-    };
-    command.arg("demo").args(once.then_some("--once")).envs(programs(workspace));
+    build_programs(Profile::Debug)?;
+    let mut command = lab(workspace, Profile::Debug)?;
+    command.arg("demo").args(once.then_some("--once"));
     Err(command.exec()).context("start the demo")
 }
 
-fn build_programs() -> Result<()> {
-    expect(&mut cargo(&[
-        "build",
-        "--locked",
-        "-p",
-        "warren-agent",
-        "-p",
-        "warren-rendezvous",
-        "-p",
-        "warren-lab",
-        "--bins",
-    ]))
+/// The lab as root, ready for its words, and told where the programs are.
+pub(crate) fn lab(workspace: &Workspace, profile: Profile) -> Result<Command> {
+    let program = workspace.target.join(profile.directory()).join("lab");
+    if setup::is_root()? {
+        let mut command = Command::new(program);
+        command.envs(programs(workspace, profile));
+        return Ok(command);
+    }
+    eprintln!("\nThe lab makes network namespaces: sudo may ask for your password.");
+    let mut command = Command::new("sudo");
+    let programs = programs(workspace, profile).map(|(name, value)| format!("{name}={value}"));
+    command.arg("env").args(programs).arg(program);
+    Ok(command)
+}
+
+/// The programs and the lab that starts them.
+pub(crate) fn build_programs(profile: Profile) -> Result<()> {
+    let mut command =
+        cargo(&["build", "--locked", "-p", "warren-agent", "-p", "warren-rendezvous", "-p", "warren-lab"]);
+    command.arg("--bins");
+    if matches!(profile, Profile::Release) {
+        command.arg("--release");
+    }
+    expect(&mut command)
 }
 
 /// Where the lab finds what it starts.
-fn programs(workspace: &Workspace) -> [(&'static str, String); 3] {
-    let path = |name: &str| workspace.target.join(name).display().to_string();
+fn programs(workspace: &Workspace, profile: Profile) -> [(&'static str, String); 3] {
+    let path = |name: &str| workspace.target.join(profile.directory()).join(name).display().to_string();
     [
-        ("WARREN_BIN", path("debug/warren")),
-        ("WARREN_RENDEZVOUS_BIN", path("debug/warren-rendezvous")),
+        ("WARREN_BIN", path("warren")),
+        ("WARREN_RENDEZVOUS_BIN", path("warren-rendezvous")),
         ("WARREN_LAB_PYTHON", setup::python_directory(workspace).join("bin/python").display().to_string()),
     ]
+}
+
+impl Profile {
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+        }
+    }
 }
 
 fn has_nextest() -> bool {
