@@ -47,7 +47,7 @@ impl Prepared {
         let keylog = config.sa_keylog.as_deref().map(KeyLog::open).transpose()?;
         let sockets = bind(config.port, state.port, config.offload)?;
         let server = ipc::Server::bind(&config.socket)?;
-        let tun = LinuxTun::open(&config.tun, config.offload).map_err(no_tun)?;
+        let tun = LinuxTun::open(&config.tun, config.offload, config.queues).map_err(no_tun)?;
         privileges::reduce().map_err(no_privilege)?;
         // Saved with the privileges that later writes will have, so that a directory of somebody else shows at once.
         state.port = Some(sockets.port());

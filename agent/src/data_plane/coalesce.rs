@@ -28,6 +28,16 @@ pub struct Coalescer {
     joins: Joins,
 }
 
+/// A packet for the host.
+pub struct Delivery<'a> {
+    /// How many packets it was joined from.
+    pub count: usize,
+    /// The same for all packets of a flow, and spread over flows and senders.
+    pub hash: u32,
+    /// Its parts in a row, the first of them the virtio header.
+    pub parts: &'a [IoSlice<'a>],
+}
+
 /// A packet that may still grow.
 struct Joined {
     /// `None` for a packet that is no part of a flow.
@@ -86,7 +96,7 @@ impl Coalescer {
         buffer: &mut [u8],
         at: Range<usize>,
         (sa, protocol, ecn): (&InboundSa, u8, Ecn),
-        send: impl FnMut(usize, &[IoSlice<'_>]),
+        send: impl FnMut(Delivery<'_>),
     ) -> Result<(), Discard> {
         let segment = self.read(&buffer[at.clone()], sa.spi().get(), protocol, ecn);
         match &segment {
@@ -103,16 +113,15 @@ impl Coalescer {
     }
 
     /// Takes the packet at `at`, which came with its own header and goes by itself.
-    pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, send: impl FnMut(usize, &[IoSlice<'_>])) {
+    pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, send: impl FnMut(Delivery<'_>)) {
         let packet = self.next_packet(buffer, send);
         packet.header_len = 0;
         packet.begin(at, None);
         self.used += 1;
     }
 
-    /// Gives every packet to `send`, in order: how many packets it was joined from, and its parts with a virtio header
-    /// as the first.
-    pub fn send_all(&mut self, buffer: &mut [u8], mut send: impl FnMut(usize, &[IoSlice<'_>])) {
+    /// Gives every packet to `send`, in order.
+    pub fn send_all(&mut self, buffer: &mut [u8], mut send: impl FnMut(Delivery<'_>)) {
         for packet in &mut self.packets[..self.used] {
             packet.send(buffer, &mut send);
         }
@@ -176,7 +185,7 @@ impl Coalescer {
         self.packets[..self.used].iter_mut().rev()
     }
 
-    fn next_packet(&mut self, buffer: &mut [u8], send: impl FnMut(usize, &[IoSlice<'_>])) -> &mut Joined {
+    fn next_packet(&mut self, buffer: &mut [u8], send: impl FnMut(Delivery<'_>)) -> &mut Joined {
         if self.used == self.packets.len() {
             self.send_all(buffer, send);
         }
@@ -243,7 +252,7 @@ impl Joined {
         true
     }
 
-    fn send(&mut self, buffer: &mut [u8], send: &mut impl FnMut(usize, &[IoSlice<'_>])) {
+    fn send(&mut self, buffer: &mut [u8], send: &mut impl FnMut(Delivery<'_>)) {
         let offload =
             self.flow.filter(|_| self.count > 1).and_then(|flow| self.mend(&flow, buffer)).unwrap_or_default();
         let virtio = offload.encode();
@@ -253,7 +262,11 @@ impl Joined {
         for (part, at) in parts[2..].iter_mut().zip(&self.parts[..self.count]) {
             *part = IoSlice::new(&buffer[at.clone()]);
         }
-        send(self.count, &parts[..self.count + 2]);
+        let hash = match self.header_len {
+            0 => flow_hash(&parts[2], parts[2].get(V4_HEADER_LEN..).unwrap_or_default()),
+            len => flow_hash(&self.header[..len], &parts[2]),
+        };
+        send(Delivery { count: self.count, hash, parts: &parts[..self.count + 2] });
     }
 
     /// Makes the first segment's headers those of the whole, and says what it was joined from.
@@ -298,6 +311,25 @@ fn is_alike(first: &[u8], other: &[u8]) -> bool {
 fn is_right(header: &[u8], protocol: u8, segment: &[u8]) -> bool {
     let pseudo = inner::pseudo_header_sum(header, protocol, segment.len());
     pseudo.is_some_and(|sum| checksum::finish(checksum::add(sum, segment)) == 0)
+}
+
+/// Spreads flows; the same before and after a change of keys. Only TCP and UDP over a header without options are told apart by
+/// their ports: what else there is of a sender stays together, as fragments must.
+fn flow_hash(header: &[u8], segment: &[u8]) -> u32 {
+    let word = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 4).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_ne_bytes(*word))
+    };
+    let is_fragment = |header: &[u8]| header[6] & 0x3f != 0 || header[7] != 0;
+    let (sender, has_ports) = match header.first() {
+        Some(0x45) if header.len() >= V4_HEADER_LEN => {
+            (word(header, 12), matches!(header[9], TCP | UDP) && !is_fragment(header))
+        }
+        // a whole IPv6 packet is told apart by its sender alone
+        Some(_) | None => (word(header, 20), header.len() == MAX_HEADER_LEN && matches!(header[6], TCP | UDP)),
+    };
+    let ports = if has_ports { word(segment, 0) } else { 0 };
+    // Knuth's multiplicative hash; the upper bits are the good ones
+    (sender ^ ports.rotate_left(5)).wrapping_mul(0x9e37_79b1) >> 16
 }
 
 /// The longest fixed header, of IPv6, and that of IPv4.

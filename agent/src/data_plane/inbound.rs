@@ -2,7 +2,6 @@
 //!
 //! Everything else goes up or is counted; nothing that arrives here is believed before its ICV has verified.
 
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -17,7 +16,7 @@ use warren_proto::session::{Content, HEADROOM, InboundSa, NextHeader, TAILROOM};
 use warren_proto::wire::{Kind, classify, relay};
 
 use super::Shared;
-use super::coalesce::Coalescer;
+use super::coalesce::{Coalescer, Delivery};
 use super::departures::MAX_DATAGRAMS;
 use super::fib::{Fib, Receiver};
 use super::upcall::Upcall;
@@ -70,7 +69,7 @@ impl<T: Tun> Inbound<T> {
                     let (buffer, runs) = batch.runs();
                     runs.for_each(|run| self.accept_run(&fib, buffer, &run));
                     let shared = &self.shared;
-                    self.arrivals.send_all(buffer, |count, parts| shared.deliver(count, parts));
+                    self.arrivals.send_all(buffer, |delivery| shared.deliver(&delivery));
                 }
             }
         }
@@ -148,7 +147,7 @@ impl Coalescer {
         from: Remote,
     ) -> Result<usize, Discard> {
         let (kind, at) = content.read(buffer)?;
-        let deliver = |count, parts: &[IoSlice<'_>]| shared.deliver(count, parts);
+        let deliver = |delivery: Delivery<'_>| shared.deliver(&delivery);
         match kind {
             NextHeader::Control => {
                 shared.upcalls.authentic(Upcall::Control { spi: sa.spi(), from, payload: buffer[at].to_vec() })?;
@@ -187,10 +186,11 @@ impl<T: Tun> Shared<T> {
         }
     }
 
-    /// Writes a packet, joined from `count`, to the host.
-    fn deliver(&self, count: usize, parts: &[IoSlice<'_>]) {
-        if self.tun.send(parts).is_err() {
-            self.counters.count_tun_refused(count);
+    /// Writes a packet to the host, by the queue into which the host is to put the answers.
+    fn deliver(&self, delivery: &Delivery<'_>) {
+        let queue = delivery.hash as usize % self.tun.queues();
+        if self.tun.send(queue, delivery.parts).is_err() {
+            self.counters.count_tun_refused(delivery.count);
         }
     }
 }

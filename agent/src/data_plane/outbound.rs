@@ -1,7 +1,7 @@
 //! TUN -> UDP: finds each packet's peer, cuts it into segments, seals them and sends them, twice while the path is in doubt.
 //!
-//! A burst is what the device has at the moment, up to a bound; its datagrams are gathered into runs and the last of them
-//! leave before the thread waits again. What cannot go is answered by ICMP in the peer's name, handed to the slow path,
+//! The device's queues take turns, so that a flow that sends all it can does not hold up the others; in a turn datagrams are
+//! gathered into runs, and the last of them leave before the thread looks for the next packets. What cannot go is answered by ICMP in the peer's name, handed to the slow path,
 //! or counted.
 
 use std::io::{self, IoSlice};
@@ -25,7 +25,7 @@ use super::fib::{Fib, Lane, Peer};
 use super::fragment::fragments;
 use super::segment::Cut;
 use super::upcall::Upcall;
-use crate::tun::{MAX_PACKET, Offload, Tun};
+use crate::tun::{MAX_PACKET, MAX_QUEUES, Offload, Tun};
 
 /// The outbound thread's state.
 pub(super) struct Outbound<T> {
@@ -44,9 +44,10 @@ impl<T: Tun> Outbound<T> {
     pub(super) fn run(mut self) {
         let mut table = Cache::new(Arc::clone(&self.shared.fib));
         let mut buffer = vec![0; MAX_PACKET].into_boxed_slice();
-        while self.shared.wait_for_packets() {
+        while let Some(ready) = self.shared.wait_for_packets() {
             let fib = Arc::clone(table.load());
-            let outcome = self.forward_burst(&fib, &mut buffer);
+            let queues = (0..self.shared.tun.queues()).filter(|queue| ready & 1 << queue != 0);
+            let outcome = { queues }.try_for_each(|queue| self.forward_turn(&fib, queue, &mut buffer));
             self.departures.send_all(|run| self.shared.send(run));
             if let Err(error) = outcome {
                 tracing::error!("the TUN device is gone: {error}");
@@ -55,11 +56,12 @@ impl<T: Tun> Outbound<T> {
         }
     }
 
-    /// Forwards what waits, but not without end: the table and the order to stop are looked at in between.
-    fn forward_burst(&mut self, fib: &Fib, buffer: &mut [u8]) -> io::Result<()> {
+    /// Forwards what waits in a queue, but not without end: then the others have their turn, and the table and the order to
+    /// stop are looked at.
+    fn forward_turn(&mut self, fib: &Fib, queue: usize, buffer: &mut [u8]) -> io::Result<()> {
         let mut bytes = 0;
-        while bytes < BURST {
-            match self.shared.tun.receive(buffer) {
+        while bytes < TURN {
+            match self.shared.tun.receive(queue, buffer) {
                 Ok((len, offload)) => {
                     bytes += len + PACKET_COST;
                     self.forward(fib, &buffer[..len], &offload);
@@ -175,7 +177,7 @@ impl<T: Tun> Outbound<T> {
             return;
         }
         if let Some(answer) = error(packet)
-            && self.shared.tun.send(&[IoSlice::new(&Offload::default().encode()), IoSlice::new(&answer)]).is_err()
+            && self.shared.tun.send(0, &[IoSlice::new(&Offload::default().encode()), IoSlice::new(&answer)]).is_err()
         {
             self.shared.counters.count_tun_refused(1);
         }
@@ -183,10 +185,23 @@ impl<T: Tun> Outbound<T> {
 }
 
 impl<T: Tun> Shared<T> {
-    /// False when told to stop.
-    fn wait_for_packets(&self) -> bool {
-        let packets = PollFd::new(self.tun.descriptor(), PollFlags::POLLIN);
-        self.wait_or_stop(Some(packets), PollTimeout::NONE)
+    /// Which queues have packets, as bits; `None` when told to stop.
+    fn wait_for_packets(&self) -> Option<u32> {
+        let stop = || PollFd::new(self.stop.as_fd(), PollFlags::POLLIN);
+        let count = self.tun.queues();
+        let mut waiting: [PollFd<'_>; MAX_QUEUES + 1] = std::array::from_fn(|index| match index.checked_sub(1) {
+            Some(queue) if queue < count => PollFd::new(self.tun.descriptor(queue), PollFlags::POLLIN),
+            Some(_) | None => stop(),
+        });
+        let waiting = &mut waiting[..=count];
+        match poll(waiting, PollTimeout::NONE) {
+            Err(Errno::EINTR) => Some(0),
+            Err(_) => None,
+            Ok(_) if waiting[0].any().unwrap_or(true) => None,
+            Ok(_) => Some(
+                waiting[1..].iter().rev().fold(0, |bits, queue| bits << 1 | u32::from(queue.any().unwrap_or(true))),
+            ),
+        }
     }
 
     /// Sends a run.
@@ -235,12 +250,12 @@ const fn family_of(address: IpAddr) -> Family {
     }
 }
 
-/// Bytes per look at the table, where each packet costs [`PACKET_COST`] more: long enough to spread the look's cost, short
-/// against a change of path.
-const BURST: usize = 512 << 10;
+/// Bytes of a queue's turn, where each packet costs [`PACKET_COST`] more: the largest packet, or a full run of small ones.
+/// A queue that has just got something waits for one turn of each other.
+const TURN: usize = 64 << 10;
 
 /// A packet of any size takes as long as this many bytes of a large one.
-const PACKET_COST: usize = 4 << 10;
+const PACKET_COST: usize = 1 << 10;
 
 /// No IPv6 link may carry less (RFC 8200 section 5).
 const MIN_MTU_V6: usize = 1280;

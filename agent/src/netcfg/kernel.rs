@@ -62,6 +62,10 @@ impl Kernel {
         let message =
             LinkUnspec::new_with_index(index).append_extra_attribute(LinkAttribute::AfSpecUnspec(quiet)).build();
         let _ = self.handle.link().change(message).execute().await;
+        // A packet that is cut into more would need a second send for its rest. An old kernel cuts as it likes.
+        let segments = LinkAttribute::GsoMaxSegs(MAX_SEGMENTS);
+        let message = LinkUnspec::new_with_index(index).append_extra_attribute(segments).build();
+        let _ = self.handle.link().change(message).execute().await;
 
         let message = LinkUnspec::new_with_index(index).up().build();
         self.handle.link().change(message).execute().await.map_err(refused("take the TUN device up"))
@@ -250,6 +254,9 @@ pub(super) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
 const fn host_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
+
+/// As many datagrams of a 1500-byte path, relay frames and all, as one send takes: 65,507 bytes.
+const MAX_SEGMENTS: u32 = 44;
 
 /// Marks our routes in the kernel's tables. Above 15 the numbers are for daemons; this one is in nobody's list.
 const PROTOCOL: u8 = 87;

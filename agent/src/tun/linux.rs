@@ -10,11 +10,12 @@ use nix::libc;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use super::virtio::{self, Offload};
-use super::{INITIAL_MTU, Joins, Tun};
+use super::{INITIAL_MTU, Joins, MAX_QUEUES, Tun};
 
 /// A TUN device of this process.
 pub struct LinuxTun {
-    device: SyncDevice,
+    /// One descriptor for each queue; at least one.
+    queues: Vec<SyncDevice>,
     name: String,
     index: u32,
     /// Whether each packet has a virtio header before it.
@@ -47,23 +48,22 @@ impl LinuxTun {
     /// Makes the device `name`, down and without addresses, with [`INITIAL_MTU`].
     ///
     /// A persistent TUN device of that name which nobody holds is taken over; `netcfg` clears what is left on it.
-    /// `offload` asks for segmentation and checksum offload, as far as the kernel has them.
-    pub fn open(name: &str, offload: bool) -> Result<Self, OpenError> {
+    /// `offload` asks for segmentation and checksum offload, as far as the kernel has them; of `queues` there are fewer
+    /// when the device was made with one.
+    pub fn open(name: &str, offload: bool, queues: usize) -> Result<Self, OpenError> {
         check_name(name)?;
         if !Path::new(TUN_NODE).exists() {
             return Err(OpenError::DeviceMissing);
         }
-        let device = DeviceBuilder::new()
-            .name(name)
-            .mtu(INITIAL_MTU)
-            .inherit_enable_state()
-            .offload(offload)
-            .build_sync()
-            .map_err(|error| OpenError::of(error, name))?;
-        device.set_nonblocking(true).map_err(OpenError::Other)?;
-        let index = device.if_index().map_err(OpenError::Other)?;
-        let has_header = device.tcp_gso();
-        Ok(Self { device, name: name.to_owned(), index, has_header })
+        let queues = open_queues(name, offload, queues.clamp(1, MAX_QUEUES)).or_else(|error| {
+            // a persistent device of a single queue refuses to be opened as one of several
+            if error.raw_os_error() == Some(libc::EINVAL) { open_queues(name, offload, 1) } else { Err(error) }
+        });
+        let queues = queues.map_err(|error| OpenError::of(error, name))?;
+        let first = queues.first().ok_or(OpenError::DeviceMissing)?;
+        let index = first.if_index().map_err(OpenError::Other)?;
+        let has_header = first.tcp_gso();
+        Ok(Self { queues, name: name.to_owned(), index, has_header })
     }
 
     /// The interface name.
@@ -78,29 +78,44 @@ impl LinuxTun {
 }
 
 impl Tun for LinuxTun {
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Offload)> {
+    fn queues(&self) -> usize {
+        self.queues.len()
+    }
+
+    fn receive(&self, queue: usize, buffer: &mut [u8]) -> io::Result<(usize, Offload)> {
+        let device = &self.queues[queue];
         if !self.has_header {
-            return Ok((self.device.recv(buffer)?, Offload::default()));
+            return Ok((device.recv(buffer)?, Offload::default()));
         }
         let mut header = [0; virtio::HEADER_LEN];
-        let len = self.device.recv_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)])?;
+        let len = device.recv_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)])?;
         let offload = Offload::decode(header).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         Ok((len.saturating_sub(virtio::HEADER_LEN), offload))
     }
 
-    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    fn send(&self, queue: usize, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let parts = if self.has_header { parts } else { parts.get(1..).unwrap_or_default() };
-        self.device.send_vectored(parts).map(drop)
+        self.queues[queue].send_vectored(parts).map(drop)
     }
 
     fn joins(&self) -> Joins {
-        Joins { tcp: self.has_header, udp: self.has_header && self.device.udp_gso() }
+        Joins { tcp: self.has_header, udp: self.has_header && self.queues[0].udp_gso() }
     }
 
-    fn descriptor(&self) -> BorrowedFd<'_> {
+    fn descriptor(&self, queue: usize) -> BorrowedFd<'_> {
         // SAFETY: the device owns the descriptor and lives as long as the borrow of self
-        unsafe { BorrowedFd::borrow_raw(self.device.as_raw_fd()) }
+        unsafe { BorrowedFd::borrow_raw(self.queues[queue].as_raw_fd()) }
     }
+}
+
+fn open_queues(name: &str, offload: bool, count: usize) -> io::Result<Vec<SyncDevice>> {
+    let builder = DeviceBuilder::new().name(name).mtu(INITIAL_MTU).inherit_enable_state().offload(offload);
+    let mut queues = vec![builder.multi_queue(count > 1).build_sync()?];
+    while queues.len() < count {
+        queues.push(queues[0].try_clone()?);
+    }
+    queues.iter().try_for_each(|queue| queue.set_nonblocking(true))?;
+    Ok(queues)
 }
 
 impl OpenError {

@@ -40,14 +40,18 @@ pub fn pair(joins: Joins) -> io::Result<(MemoryTun, HostEnd)> {
 }
 
 impl Tun for MemoryTun {
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Offload)> {
+    fn queues(&self) -> usize {
+        1
+    }
+
+    fn receive(&self, _: usize, buffer: &mut [u8]) -> io::Result<(usize, Offload)> {
         match read_packet(&self.end, buffer)? {
             None => Err(io::ErrorKind::UnexpectedEof.into()),
             Some(received) => Ok(received),
         }
     }
 
-    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    fn send(&self, _: usize, parts: &[IoSlice<'_>]) -> io::Result<()> {
         writev(&self.end, parts)?;
         Ok(())
     }
@@ -56,7 +60,7 @@ impl Tun for MemoryTun {
         self.joins
     }
 
-    fn descriptor(&self) -> BorrowedFd<'_> {
+    fn descriptor(&self, _: usize) -> BorrowedFd<'_> {
         self.end.as_fd()
     }
 }

@@ -19,7 +19,7 @@ use crate::common::{Node, PATIENCE, route, session, v4, v6};
 #[test]
 fn settings_are_applied_by_what_differs_and_undone() {
     in_namespace(|| async {
-        let tun = LinuxTun::open("warren0", true).unwrap();
+        let tun = LinuxTun::open("warren0", true, 1).unwrap();
         let config = NetConfig::new(tun.index()).unwrap();
 
         config.apply(&settings(1, &[])).await.unwrap();
@@ -55,7 +55,7 @@ fn what_a_crash_left_on_a_kept_device_is_cleared_at_the_next_start() {
         ip("link set warren0 up");
         ip("route add 100.64.0.7/32 dev warren0 proto 87 mtu 1400");
 
-        let tun = LinuxTun::open("warren0", true).unwrap();
+        let tun = LinuxTun::open("warren0", true, 1).unwrap();
         NetConfig::new(tun.index()).unwrap().apply(&settings(1, &[])).await.unwrap();
 
         let now = (ip("addr show dev warren0"), ip("route show dev warren0"));
@@ -70,7 +70,7 @@ fn a_host_whose_ipv6_is_off_gets_the_ipv4_half() {
         for which in ["all", "default"] {
             std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1").unwrap();
         }
-        let tun = LinuxTun::open("warren0", true).unwrap();
+        let tun = LinuxTun::open("warren0", true, 1).unwrap();
         let config = NetConfig::new(tun.index()).unwrap();
 
         config.apply(&settings(1, &[(2, 1400)])).await.unwrap();
@@ -85,14 +85,14 @@ fn a_host_whose_ipv6_is_off_gets_the_ipv4_half() {
 #[test]
 fn a_name_that_is_taken_is_told_from_other_troubles() {
     in_namespace(|| async {
-        let held = LinuxTun::open("warren0", true).unwrap();
+        let held = LinuxTun::open("warren0", true, 1).unwrap();
         ip("link add other0 type veth peer name other1");
 
-        let second = LinuxTun::open("warren0", true).err().unwrap();
-        let other_kind = LinuxTun::open("other0", true).err().unwrap();
+        let second = LinuxTun::open("warren0", true, 1).err().unwrap();
+        let other_kind = LinuxTun::open("other0", true, 1).err().unwrap();
         let unprivileged = thread::spawn(|| {
             capctl::caps::CapState::empty().set_current().unwrap();
-            LinuxTun::open("warren1", true).err().unwrap()
+            LinuxTun::open("warren1", true, 1).err().unwrap()
         });
 
         assert!(matches!(second, OpenError::NameTaken(_)), "{second:?}");
@@ -105,7 +105,7 @@ fn a_name_that_is_taken_is_told_from_other_troubles() {
 #[test]
 fn the_hosts_own_addresses_are_listed_and_their_changes_noticed() {
     in_namespace(|| async {
-        let tun = LinuxTun::open("warren0", true).unwrap();
+        let tun = LinuxTun::open("warren0", true, 1).unwrap();
         let config = NetConfig::new(tun.index()).unwrap();
         config.apply(&settings(1, &[])).await.unwrap();
         ip("link add docker0 type veth peer name br-0123456789ab");
@@ -211,7 +211,7 @@ impl Kernel {
         thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             ip("link set lo up");
-            let tun = Arc::new(LinuxTun::open("warren0", true).unwrap());
+            let tun = Arc::new(LinuxTun::open("warren0", true, 1).unwrap());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let peer = 3 - number;
             // more than whole packets may have, as transport form carries it over IPv4: fragments must cope
