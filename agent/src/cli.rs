@@ -58,9 +58,9 @@ pub struct DaemonArgs {
     /// Hand packets to the kernel one by one, for drivers that do large ones wrongly [env: WARREN_NO_OFFLOAD]
     #[arg(long)]
     pub no_offload: bool,
-    /// Queues of the network interface: flows in different queues do not wait for each other
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub queues: u8,
+    /// Threads for packets in each direction, on a machine with many processors and many peers
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub threads: u8,
     /// How packets are sealed: aes256gcm-iiv, aes256gcm or chacha20poly1305-iiv [default: the first, or the last with a
     /// peer if either processor has no AES instructions]
     #[arg(long, value_name = "NAME")]

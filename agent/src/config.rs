@@ -23,8 +23,8 @@ pub struct Config {
     pub tun: String,
     /// UDP port asked for by flag; `None` keeps the remembered one.
     pub port: Option<u16>,
-    /// Queues of the TUN device: flows that do not wait for each other.
-    pub queues: usize,
+    /// Threads for each direction.
+    pub threads: usize,
     /// Whether the kernel is given up to 64 KiB at a time, to cut and to join.
     pub offload: bool,
     /// Where the keys of security associations are written, for Wireshark.
@@ -42,7 +42,7 @@ impl Config {
             socket: socket_path(socket),
             tun: args.tun,
             port: args.port,
-            queues: args.queues.into(),
+            threads: args.threads.into(),
             offload: !args.no_offload && variable("WARREN_NO_OFFLOAD").is_none(),
             node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
             sa_keylog: args.sa_keylog,

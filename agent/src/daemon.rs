@@ -25,7 +25,7 @@ use crate::privileges::{self, PrivilegeError};
 use crate::slow_path::{Settings, SlowPath, Tools};
 use crate::state::{State, StateDir};
 use crate::tun::{LinuxTun, OpenError};
-use crate::udp::{Sockets, quic_socket};
+use crate::udp::{Layout, Sockets, quic_socket};
 
 /// A daemon that holds all it needs and has given up all other privileges.
 pub struct Prepared {
@@ -45,9 +45,9 @@ impl Prepared {
         let mut state = state_dir.load()?;
         Identity::load_or_create(&state_dir)?;
         let keylog = config.sa_keylog.as_deref().map(KeyLog::open).transpose()?;
-        let sockets = bind(config.port, state.port, config.offload)?;
+        let sockets = bind(config.port, state.port, Layout { offload: config.offload, threads: config.threads })?;
         let server = ipc::Server::bind(&config.socket)?;
-        let tun = LinuxTun::open(&config.tun, config.offload, config.queues).map_err(no_tun)?;
+        let tun = LinuxTun::open(&config.tun, config.offload, QUEUES * config.threads).map_err(no_tun)?;
         privileges::reduce().map_err(no_privilege)?;
         // Saved with the privileges that later writes will have, so that a directory of somebody else shows at once.
         state.port = Some(sockets.port());
@@ -113,17 +113,17 @@ fn shutdown() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Binds the port asked for, else the remembered one, else any; only the first is insisted on.
-fn bind(asked: Option<u16>, remembered: Option<u16>, offload: bool) -> Result<Arc<Sockets>, Failure> {
+fn bind(asked: Option<u16>, remembered: Option<u16>, layout: Layout) -> Result<Arc<Sockets>, Failure> {
     if let Some(port) = asked {
-        return Sockets::bind(Some(port), offload).map_err(|error| no_port(port, &error));
+        return Sockets::bind(Some(port), layout).map_err(|error| no_port(port, &error));
     }
     if let Some(port) = remembered {
-        match Sockets::bind(Some(port), offload) {
+        match Sockets::bind(Some(port), layout) {
             Ok(sockets) => return Ok(sockets),
             Err(error) => warn!(port, %error, "the UDP port used so far is not free: another is chosen"),
         }
     }
-    Ok(Sockets::bind(None, offload).context("bind a UDP port")?)
+    Ok(Sockets::bind(None, layout).context("bind a UDP port")?)
 }
 
 fn no_port(port: u16, error: &io::Error) -> Failure {
@@ -153,3 +153,6 @@ fn no_privilege(error: PrivilegeError) -> Failure {
 
 /// As many as callers at a time.
 const MAX_CALLS: usize = 64;
+
+/// Queues of the device for each thread: a flow that sends all it can shares one with a quarter of the others.
+const QUEUES: usize = 4;

@@ -63,7 +63,7 @@ impl<T: Tun> Inbound<T> {
         while let Some(ready) = self.shared.wait_for_datagrams() {
             for index in (0..ready.len()).filter(|index| ready[*index]) {
                 // an error is about an earlier send or about nothing left to read; the next poll tells
-                if self.shared.sockets.receive(index, &mut batch).is_ok() {
+                if self.shared.sockets.receive(self.shared.thread, index, &mut batch).is_ok() {
                     // looked at after receiving: who uses a new association has been told of it, and so is the table
                     let fib = Arc::clone(table.load());
                     let (buffer, runs) = batch.runs();
@@ -171,7 +171,7 @@ impl Coalescer {
 impl<T: Tun> Shared<T> {
     /// Which sockets have something, IPv4 first; `None` when told to stop.
     fn wait_for_datagrams(&self) -> Option<[bool; 2]> {
-        let (v4, v6) = self.sockets.descriptors();
+        let (v4, v6) = self.sockets.descriptors(self.thread);
         let stop = self.stop.as_fd();
         // a host without IPv6 waits for the order to stop twice
         let watch = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);

@@ -24,6 +24,7 @@ mod fib;
 mod fragment;
 mod inbound;
 mod outbound;
+mod scheduling;
 pub mod segment;
 mod upcall;
 
@@ -45,7 +46,7 @@ use inbound::Inbound;
 use outbound::Outbound;
 use upcall::Upcalls;
 
-/// The two running threads; dropping it stops them.
+/// The running threads, two for each pair of sockets; dropping it stops them.
 #[derive(Debug)]
 pub struct DataPlane {
     stop: Arc<EventFd>,
@@ -61,8 +62,8 @@ struct Shared<T> {
     counters: Arc<Counters>,
     upcalls: Upcalls,
     stop: Arc<EventFd>,
-    /// Whether runs are gathered for the kernel to cut.
-    offload: bool,
+    /// Which sockets and which share of the device's queues are this thread's.
+    thread: usize,
 }
 
 impl DataPlane {
@@ -78,21 +79,32 @@ impl DataPlane {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let counters = Arc::new(Counters::default());
         let (upcalls, receiver) = upcall::queue();
-        let shared = || Shared {
+        let shared = |thread| Shared {
             tun: Arc::clone(&tun),
             sockets: Arc::clone(&sockets),
             fib: Arc::clone(&fib),
             counters: Arc::clone(&counters),
             upcalls: upcalls.clone(),
             stop: Arc::clone(&stop),
-            offload: sockets.offload(),
+            thread,
         };
-        let (outbound, inbound) = (Outbound::new(shared()), Inbound::new(shared(), quic));
-        // made first, so that its drop stops the first thread should the second not start
+        // made first, so that its drop stops the threads that run should the next not start
         let mut plane = Self { stop: Arc::clone(&stop), threads: Vec::new(), counters: Arc::clone(&counters) };
-        plane.threads.push(thread::Builder::new().name("warren-outbound".into()).spawn(|| outbound.run())?);
-        plane.threads.push(thread::Builder::new().name("warren-inbound".into()).spawn(|| inbound.run())?);
+        for index in 0..sockets.threads() {
+            let (outbound, inbound) = (Outbound::new(shared(index)), Inbound::new(shared(index), quic.clone()));
+            plane.spawn("warren-outbound", || outbound.run())?;
+            plane.spawn("warren-inbound", || inbound.run())?;
+        }
         Ok((plane, receiver))
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let run = || {
+            scheduling::ask_for_short_slices();
+            run();
+        };
+        self.threads.push(thread::Builder::new().name(name.into()).spawn(run)?);
+        Ok(())
     }
 
     /// What was dropped that no peer can be charged with, and what the kernel would not take.
@@ -100,7 +112,7 @@ impl DataPlane {
         &self.counters
     }
 
-    /// Stops both threads and waits for them; takes no longer than the packets in hand.
+    /// Stops all threads and waits for them; takes no longer than the packets in hand.
     pub fn stop(mut self) {
         self.halt();
     }

@@ -36,7 +36,7 @@ pub(super) struct Outbound<T> {
 
 impl<T: Tun> Outbound<T> {
     pub(super) fn new(shared: Shared<T>) -> Self {
-        let departures = Departures::new(shared.offload);
+        let departures = Departures::new(shared.sockets.offload());
         Self { shared, departures, answers: AnswerBudget::new(Instant::now()) }
     }
 
@@ -46,8 +46,11 @@ impl<T: Tun> Outbound<T> {
         let mut buffer = vec![0; MAX_PACKET].into_boxed_slice();
         while let Some(ready) = self.shared.wait_for_packets() {
             let fib = Arc::clone(table.load());
-            let queues = (0..self.shared.tun.queues()).filter(|queue| ready & 1 << queue != 0);
-            let outcome = { queues }.try_for_each(|queue| self.forward_turn(&fib, queue, &mut buffer));
+            let outcome = self
+                .shared
+                .queues()
+                .filter(|queue| ready & 1 << queue != 0)
+                .try_for_each(|queue| self.forward_turn(&fib, queue, &mut buffer));
             self.departures.send_all(|run| self.shared.send(run));
             if let Err(error) = outcome {
                 tracing::error!("the TUN device is gone: {error}");
@@ -185,32 +188,40 @@ impl<T: Tun> Outbound<T> {
 }
 
 impl<T: Tun> Shared<T> {
+    /// The queues of this thread.
+    fn queues(&self) -> impl Iterator<Item = usize> + use<T> {
+        (self.thread..self.tun.queues()).step_by(self.sockets.threads())
+    }
+
     /// Which queues have packets, as bits; `None` when told to stop.
     fn wait_for_packets(&self) -> Option<u32> {
-        let stop = || PollFd::new(self.stop.as_fd(), PollFlags::POLLIN);
-        let count = self.tun.queues();
-        let mut waiting: [PollFd<'_>; MAX_QUEUES + 1] = std::array::from_fn(|index| match index.checked_sub(1) {
-            Some(queue) if queue < count => PollFd::new(self.tun.descriptor(queue), PollFlags::POLLIN),
-            Some(_) | None => stop(),
-        });
-        let waiting = &mut waiting[..=count];
-        match poll(waiting, PollTimeout::NONE) {
-            Err(Errno::EINTR) => Some(0),
-            Err(_) => None,
-            Ok(_) if waiting[0].any().unwrap_or(true) => None,
-            Ok(_) => Some(
-                waiting[1..].iter().rev().fold(0, |bits, queue| bits << 1 | u32::from(queue.any().unwrap_or(true))),
-            ),
+        let watch = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
+        let mut waiting: [PollFd<'_>; MAX_QUEUES + 1] = std::array::from_fn(|_| watch(self.stop.as_fd()));
+        let mut count = 1;
+        for queue in self.queues() {
+            waiting[count] = watch(self.tun.descriptor(queue));
+            count += 1;
         }
+        match poll(&mut waiting[..count], PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Some(0),
+            Err(_) => return None,
+            Ok(_) => {}
+        }
+        let is_ready = |descriptor: &PollFd<'_>| descriptor.any().unwrap_or(true);
+        if is_ready(&waiting[0]) {
+            return None;
+        }
+        let ready = self.queues().zip(&waiting[1..count]).filter(|(_, descriptor)| is_ready(descriptor));
+        Some(ready.fold(0, |bits, (queue, _)| bits | 1 << queue))
     }
 
     /// Sends a run.
     fn send(&self, run: &Run) {
-        let send = || self.sockets.forward(run.address(), run.ecn(), run.bytes(), run.stride());
+        let send = || self.sockets.forward(self.thread, run.address(), run.ecn(), run.bytes(), run.stride());
         let outcome = match send() {
             // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let socket = self.sockets.descriptor(run.address());
+                let socket = self.sockets.descriptor(self.thread, run.address());
                 let writable = socket.map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
                 self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
                 send()

@@ -19,15 +19,37 @@ pub(crate) use batch::{Batch, Run};
 pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
 use socket::Socket;
 
-/// The IPv4 and the IPv6 socket, both on one port.
+/// The sockets of one port: an IPv4 and an IPv6 socket for each thread that receives.
 ///
-/// A host without IPv6 has only the first; sends to IPv6 addresses then fail with `NetworkUnreachable`.
+/// A host without IPv6 has only the former; sends to IPv6 addresses then fail with `NetworkUnreachable`. Between several
+/// sockets of a family the kernel spreads senders by their address (SO_REUSEPORT), so a peer's datagrams keep their order.
 #[derive(Debug)]
 pub struct Sockets {
-    v4: Socket,
-    v6: Option<Socket>,
+    /// At least one.
+    pairs: Vec<Pair>,
     port: u16,
     offload: bool,
+}
+
+#[derive(Debug)]
+struct Pair {
+    v4: Socket,
+    v6: Option<Socket>,
+}
+
+/// How the sockets are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Whether datagrams are sent and received in runs.
+    pub offload: bool,
+    /// How many threads receive; at least one.
+    pub threads: usize,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { offload: true, threads: 1 }
+    }
 }
 
 /// One datagram of the slow path: a handshake, probe, STUN request or relay message.
@@ -45,27 +67,27 @@ impl Sockets {
     /// Binds both families to `port`, or to one free port of the system's choice that the caller should keep.
     ///
     /// Fails with `AddrInUse` when the asked port is taken in either family.
-    /// Without `offload`, datagrams are sent and received one by one.
-    pub fn bind(port: Option<u16>, offload: bool) -> io::Result<Arc<Self>> {
-        let Some(port) = port else { return Self::bind_any(offload) };
-        let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into(), offload)?;
-        let v6 = match Socket::bind((Ipv6Addr::UNSPECIFIED, port).into(), offload) {
-            Ok(socket) => Some(socket),
-            Err(error) if socket::family_is_missing(&error) => None,
-            Err(error) => return Err(error),
-        };
-        let port = v4.local_addr()?.port();
-        Ok(Arc::new(Self { v4, v6, port, offload }))
+    pub fn bind(port: Option<u16>, layout: Layout) -> io::Result<Arc<Self>> {
+        let Some(port) = port else { return Self::bind_any(layout) };
+        let first = Pair::bind(port, layout.offload)?;
+        let port = first.v4.local_addr()?.port();
+        let mut pairs = vec![first];
+        while pairs.len() < layout.threads {
+            // only now, so that the port of another daemon is never shared
+            pairs.iter().try_for_each(Pair::share)?;
+            pairs.push(Pair::join(port, layout.offload)?);
+        }
+        Ok(Arc::new(Self { pairs, port, offload: layout.offload }))
     }
 
     /// A port free in IPv4 may be taken in IPv6, so this tries a few.
-    fn bind_any(offload: bool) -> io::Result<Arc<Self>> {
+    fn bind_any(layout: Layout) -> io::Result<Arc<Self>> {
         let mut last = io::ErrorKind::AddrInUse.into();
         for _ in 0..BIND_TRIES {
-            let probe = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into(), offload)?;
+            let probe = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into(), layout.offload)?;
             let port = probe.local_addr()?.port();
             drop(probe);
-            match Self::bind(Some(port), offload) {
+            match Self::bind(Some(port), layout) {
                 Ok(sockets) => return Ok(sockets),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(error),
@@ -85,8 +107,13 @@ impl Sockets {
     }
 
     /// Whether IPv6 datagrams can be sent at all.
-    pub const fn has_ipv6(&self) -> bool {
-        self.v6.is_some()
+    pub fn has_ipv6(&self) -> bool {
+        self.pairs[0].v6.is_some()
+    }
+
+    /// How many threads can receive.
+    pub const fn threads(&self) -> usize {
+        self.pairs.len()
     }
 
     /// Sends one datagram of the slow path. `WouldBlock` means that it was not sent.
@@ -94,7 +121,7 @@ impl Sockets {
     /// Takes another way than [`Self::forward`]: an odd candidate that the kernel refuses with `EINVAL` must not
     /// make the fast path believe in an old kernel without offloads.
     pub fn send(&self, datagram: &Datagram<'_>) -> io::Result<()> {
-        let socket = self.of(datagram.to)?;
+        let socket = self.of(0, datagram.to)?;
         match datagram.ttl {
             None => socket.send(datagram.to, datagram.bytes),
             Some(ttl) => socket.send_with_ttl(datagram.to, ttl, datagram.bytes),
@@ -114,33 +141,66 @@ impl Sockets {
 
     /// Sends a run of ESP datagrams, or one of QUIC: no allocation, congestion bits as given. All are of `stride` bytes but
     /// the last, which may be shorter. `WouldBlock` means that none was sent.
-    pub fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
-        self.of(to)?.forward(to, ecn, run, stride)
+    /// Threads that use sockets of their own do not wait for each other.
+    pub fn forward(&self, thread: usize, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
+        self.of(thread, to)?.forward(to, ecn, run, stride)
     }
 
-    /// The descriptors to poll for reading, IPv4 first.
-    pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
-        (self.v4.descriptor(), self.v6.as_ref().map(Socket::descriptor))
+    /// A thread's descriptors to poll for reading, IPv4 first.
+    pub(crate) fn descriptors(&self, thread: usize) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        let pair = &self.pairs[thread];
+        (pair.v4.descriptor(), pair.v6.as_ref().map(Socket::descriptor))
     }
 
-    /// The descriptor that datagrams to this address leave by.
-    pub(crate) fn descriptor(&self, to: SocketAddr) -> Option<BorrowedFd<'_>> {
-        self.of(to).ok().map(Socket::descriptor)
+    /// The descriptor that a thread's datagrams to this address leave by.
+    pub(crate) fn descriptor(&self, thread: usize, to: SocketAddr) -> Option<BorrowedFd<'_>> {
+        self.of(thread, to).ok().map(Socket::descriptor)
     }
 
     /// Receives as many datagrams as are there and fit, by the socket with this index of [`Self::descriptors`].
-    pub(crate) fn receive(&self, index: usize, batch: &mut Batch) -> io::Result<()> {
-        let socket = if index == 0 { Some(&self.v4) } else { self.v6.as_ref() };
+    pub(crate) fn receive(&self, thread: usize, index: usize, batch: &mut Batch) -> io::Result<()> {
+        let pair = &self.pairs[thread];
+        let socket = if index == 0 { Some(&pair.v4) } else { pair.v6.as_ref() };
         socket.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |socket| socket.receive(batch))
     }
 
-    fn of(&self, to: SocketAddr) -> io::Result<&Socket> {
+    fn of(&self, thread: usize, to: SocketAddr) -> io::Result<&Socket> {
+        let pair = &self.pairs[thread];
         match to {
             // the kernel answers EINVAL, which the fast path would take for an old kernel
             _ if to.port() == 0 => Err(io::ErrorKind::InvalidInput.into()),
-            SocketAddr::V4(_) => Ok(&self.v4),
-            SocketAddr::V6(_) => self.v6.as_ref().ok_or_else(|| io::ErrorKind::NetworkUnreachable.into()),
+            SocketAddr::V4(_) => Ok(&pair.v4),
+            SocketAddr::V6(_) => pair.v6.as_ref().ok_or_else(|| io::ErrorKind::NetworkUnreachable.into()),
         }
+    }
+}
+
+impl Pair {
+    fn bind(port: u16, offload: bool) -> io::Result<Self> {
+        let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into(), offload)?;
+        let v6 = Socket::bind((Ipv6Addr::UNSPECIFIED, port).into(), offload);
+        Ok(Self { v4, v6: if_family_exists(v6)? })
+    }
+
+    /// Binds to a port whose sockets are shared.
+    fn join(port: u16, offload: bool) -> io::Result<Self> {
+        let v4 = Socket::join((Ipv4Addr::UNSPECIFIED, port).into(), offload)?;
+        let v6 = Socket::join((Ipv6Addr::UNSPECIFIED, port).into(), offload);
+        Ok(Self { v4, v6: if_family_exists(v6)? })
+    }
+
+    /// Lets others of this user bind to the same port.
+    fn share(&self) -> io::Result<()> {
+        self.v4.share()?;
+        self.v6.as_ref().map_or(Ok(()), Socket::share)
+    }
+}
+
+fn if_family_exists(socket: io::Result<Socket>) -> io::Result<Option<Socket>> {
+    match socket {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if socket::family_is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -77,7 +77,7 @@ impl AsyncUdpSocket for QuicSocket {
         let ecn = transmit.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8));
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         // An error here would end the endpoint, and to QUIC a datagram that was not sent is a lost one.
-        let _ = self.sockets.forward(canonical(transmit.destination), ecn, transmit.contents, stride);
+        let _ = self.sockets.forward(0, canonical(transmit.destination), ecn, transmit.contents, stride);
         Ok(())
     }
 

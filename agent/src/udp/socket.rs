@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use quinn_udp::{EcnCodepoint, UdpSocketState};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use warren_proto::io::Ecn;
 
 use super::Batch;
@@ -30,7 +30,22 @@ pub(super) struct Socket {
 impl Socket {
     /// Binds to `at`; an IPv6 socket takes no IPv4. Without `offload` every datagram is sent and received by itself.
     pub(super) fn bind(at: SocketAddr, offload: bool) -> io::Result<Self> {
+        Self::open(at, offload, false)
+    }
+
+    /// Like [`Self::bind`], beside sockets of this port that were shared.
+    pub(super) fn join(at: SocketAddr, offload: bool) -> io::Result<Self> {
+        Self::open(at, offload, true)
+    }
+
+    /// Lets further sockets of this user bind to the same port; each then receives from a part of the senders.
+    pub(super) fn share(&self) -> io::Result<()> {
+        SockRef::from(&self.io).set_reuse_port(true)
+    }
+
+    fn open(at: SocketAddr, offload: bool, is_shared: bool) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_port(is_shared)?;
         if at.is_ipv6() {
             socket.set_only_v6(true)?;
         }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use warren_agent::data_plane::{DataPlane, Fib, Upcall};
 use warren_agent::tun::memory::{self, HostEnd};
 use warren_agent::tun::{Joins, Tun};
-use warren_agent::udp::{QuicSocket, Sockets, quic_socket};
+use warren_agent::udp::{Layout, QuicSocket, Sockets, quic_socket};
 use warren_proto::crypto::Suite;
 use warren_proto::io::{Discard, Remote};
 use warren_proto::keys::{Family, NodeId, SpiBase};
@@ -69,7 +69,7 @@ impl Host {
 
 impl Node {
     pub(crate) fn start<T: Tun>(tun: Arc<T>) -> Self {
-        let sockets = Sockets::bind(None, true).unwrap();
+        let sockets = Sockets::bind(None, Layout::default()).unwrap();
         let (quic, feed) = quic_socket(Arc::clone(&sockets));
         let fib = Arc::new(ArcSwap::from_pointee(Fib::default()));
         let (plane, upcalls) = DataPlane::start(tun, Arc::clone(&sockets), Arc::clone(&fib), feed).unwrap();
