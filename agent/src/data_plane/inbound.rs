@@ -19,6 +19,7 @@ use super::Shared;
 use super::coalesce::{Coalescer, Delivery};
 use super::departures::MAX_DATAGRAMS;
 use super::fib::{Fib, Receiver};
+use super::scheduling;
 use super::upcall::Upcall;
 use crate::tun::Tun;
 use crate::udp::{Batch, QuicFeed, Run};
@@ -67,12 +68,23 @@ impl<T: Tun> Inbound<T> {
                     // looked at after receiving: who uses a new association has been told of it, and so is the table
                     let fib = Arc::clone(table.load());
                     let (buffer, runs) = batch.runs();
-                    runs.for_each(|run| self.accept_run(&fib, buffer, &run));
-                    let shared = &self.shared;
-                    self.arrivals.send_all(buffer, |delivery| shared.deliver(&delivery));
+                    for run in runs {
+                        self.accept_run(&fib, buffer, &run);
+                        // a long run has joined all it can; what comes after it must not wait for the whole batch
+                        if run.range.len() >= LONG_RUN {
+                            self.deliver_all(buffer);
+                        }
+                    }
+                    self.deliver_all(buffer);
+                    scheduling::give_way();
                 }
             }
         }
+    }
+
+    fn deliver_all(&mut self, buffer: &mut [u8]) {
+        let shared = &self.shared;
+        self.arrivals.send_all(buffer, |delivery| shared.deliver(&delivery));
     }
 
     fn accept_run(&mut self, fib: &Fib, buffer: &mut [u8], run: &Run) {
@@ -194,6 +206,9 @@ impl<T: Tun> Shared<T> {
         }
     }
 }
+
+/// Half of the longest run: two of them would not fit one packet for the host.
+const LONG_RUN: usize = 32 << 10;
 
 /// Takes a datagram out of its relay frame, if it came in one. `Kind::Relay` is then what a relay says for itself.
 fn unwrap(fib: &Fib, datagram: &[u8], from: SocketAddr) -> Result<Unwrapped, Discard> {

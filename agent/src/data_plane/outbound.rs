@@ -23,6 +23,7 @@ use super::answer::AnswerBudget;
 use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
 use super::fragment::fragments;
+use super::scheduling;
 use super::segment::Cut;
 use super::upcall::Upcall;
 use crate::tun::{MAX_PACKET, MAX_QUEUES, Offload, Tun};
@@ -52,6 +53,7 @@ impl<T: Tun> Outbound<T> {
                 .filter(|queue| ready & 1 << queue != 0)
                 .try_for_each(|queue| self.forward_turn(&fib, queue, &mut buffer));
             self.departures.send_all(|run| self.shared.send(run));
+            scheduling::give_way();
             if let Err(error) = outcome {
                 tracing::error!("the TUN device is gone: {error}");
                 return self.shared.report_loss();

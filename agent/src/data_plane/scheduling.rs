@@ -1,8 +1,11 @@
 //! When a packet thread gets the processor.
 //!
 //! On a busy machine a packet waits for the processor longer than for anything else: threads that compute share it in
-//! slices of some milliseconds. A thread that asks for shorter slices gets no more of the processor in all, but gets it sooner
-//! after waking. That needs no privilege and cannot starve anybody, as real-time priorities could.
+//! slices of some milliseconds, and a kernel without preemption looks only every 4 ms whether a slice is over. So a packet thread
+//! asks for short slices, and gives way of its own accord where it has nothing half done: the thread that waits may be
+//! the other half of the same path. Neither needs a privilege or can starve anybody, as real-time priorities could.
+
+use std::thread;
 
 use nix::libc;
 
@@ -15,6 +18,11 @@ pub(super) fn ask_for_short_slices() {
     if refused {
         tracing::debug!("the scheduler takes no wishes: {}", std::io::Error::last_os_error());
     }
+}
+
+/// Lets another thread that is ready run first; returns at once when there is none.
+pub(super) fn give_way() {
+    thread::yield_now();
 }
 
 /// `struct sched_attr` of Linux in its first version; zeroes ask for the ordinary policy at the ordinary nice value.
@@ -40,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_the_wish() {
-        let taken = std::thread::spawn(|| {
+        let taken = thread::spawn(|| {
             ask_for_short_slices();
             let mut answer = SchedulingRequest::default();
             let size = size_of::<SchedulingRequest>();
