@@ -5,18 +5,20 @@
 //! asks for short slices, and gives way of its own accord where it has nothing half done: the thread that waits may be
 //! the other half of the same path. Neither needs a privilege or can starve anybody, as real-time priorities could.
 
-use std::thread;
+use std::{io, thread};
 
+use nix::errno::Errno;
 use nix::libc;
 
-/// Asks for slices of [`SLICE_NS`] for the calling thread. Linux heeds it since 6.12; older kernels ignore it.
+/// Asks for slices of [`SLICE_NS`] for the calling thread. Linux heeds it since 6.12; older kernels ignore it. A thread whose owner
+/// chose a policy for it (real-time, batch) keeps that, and its nice value in any case.
 pub(super) fn ask_for_short_slices() {
-    let request =
-        SchedulingRequest { size: size_of::<SchedulingRequest>() as u32, runtime_ns: SLICE_NS, ..Default::default() };
-    // SAFETY: the kernel reads `size` bytes of a live struct laid out as sched_setattr(2) says; 0 is the calling thread
-    let refused = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const request, 0) } != 0;
-    if refused {
-        tracing::debug!("the scheduler takes no wishes: {}", std::io::Error::last_os_error());
+    let outcome = current().and_then(|current| match current.policy {
+        ORDINARY => set(&Attributes { runtime_ns: SLICE_NS, ..current }),
+        _ => Ok(()),
+    });
+    if let Err(error) = outcome {
+        tracing::debug!("the scheduler takes no wishes: {error}");
     }
 }
 
@@ -25,10 +27,10 @@ pub(super) fn give_way() {
     thread::yield_now();
 }
 
-/// `struct sched_attr` of Linux in its first version; zeroes ask for the ordinary policy at the ordinary nice value.
+/// `struct sched_attr` of Linux in its first version (sched_setattr(2)).
 #[repr(C)]
 #[derive(Default)]
-struct SchedulingRequest {
+struct Attributes {
     size: u32,
     policy: u32,
     flags: u64,
@@ -39,6 +41,25 @@ struct SchedulingRequest {
     period_ns: u64,
 }
 
+/// What the calling thread has.
+fn current() -> io::Result<Attributes> {
+    let mut attributes = Attributes::default();
+    // SAFETY: the kernel writes at most the given size into a live struct of that size; 0 is the calling thread
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size_of::<Attributes>(), 0) };
+    Errno::result(outcome)?;
+    Ok(Attributes { size: size_of::<Attributes>() as u32, flags: 0, ..attributes })
+}
+
+fn set(attributes: &Attributes) -> io::Result<()> {
+    // SAFETY: the kernel reads `size` bytes of a live struct of that size; 0 is the calling thread
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *attributes, 0) };
+    Errno::result(outcome)?;
+    Ok(())
+}
+
+/// `SCHED_OTHER`.
+const ORDINARY: u32 = 0;
+
 /// The shortest that the scheduler grants: about as long as sealing and sending 64 KiB takes.
 const SLICE_NS: u64 = 100_000;
 
@@ -47,20 +68,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_takes_the_wish() {
-        let taken = thread::spawn(|| {
+    fn the_kernel_takes_the_wish_and_the_nice_value_stays() {
+        let run = || {
+            let niced = Attributes { nice: 5, ..current().unwrap() };
+            set(&niced).unwrap();
             ask_for_short_slices();
-            let mut answer = SchedulingRequest::default();
-            let size = size_of::<SchedulingRequest>();
-            // SAFETY: the kernel writes at most `size` bytes into a live struct of that size
-            let outcome = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut answer, size, 0) };
-            (outcome, answer.policy, answer.nice, answer.runtime_ns)
-        });
+            current().unwrap()
+        };
 
-        let (outcome, policy, nice, runtime_ns) = taken.join().unwrap();
+        let taken = thread::spawn(run).join().unwrap();
 
-        assert_eq!((outcome, policy, nice), (0, 0, 0));
+        assert_eq!((taken.policy, taken.nice), (ORDINARY, 5));
         // 0: a kernel before 6.12, which has no slices to be wished for
-        assert!([0, SLICE_NS].contains(&runtime_ns), "{runtime_ns}");
+        assert!([0, SLICE_NS].contains(&taken.runtime_ns), "{}", taken.runtime_ns);
     }
+
+    #[test]
+    fn a_policy_that_somebody_chose_is_kept() {
+        let run = || {
+            set(&Attributes { policy: BATCH, ..current().unwrap() }).unwrap();
+            ask_for_short_slices();
+            current().unwrap()
+        };
+
+        let kept = thread::spawn(run).join().unwrap();
+
+        assert_eq!(kept.policy, BATCH);
+    }
+
+    /// `SCHED_BATCH`.
+    const BATCH: u32 = 3;
 }
