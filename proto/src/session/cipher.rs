@@ -45,7 +45,9 @@ impl Cipher {
         let (ciphertext, rest) = rest.split_at_mut(payload.len() + trailer_len);
 
         prefix[..Header::LEN].copy_from_slice(&aad);
-        prefix[Header::LEN..].copy_from_slice(&iv[..self.iv_len()]);
+        if self.explicit_iv {
+            prefix[Header::LEN..].copy_from_slice(&iv);
+        }
         let icv = self.aead.seal_in_place(&self.nonce(iv), &aad, ciphertext);
         rest[..ICV_LEN].copy_from_slice(&icv);
 
@@ -73,15 +75,10 @@ impl Cipher {
         Ok(start..start + ciphertext_len)
     }
 
-    const fn iv_len(&self) -> usize {
-        if self.explicit_iv { IV_LEN } else { 0 }
-    }
-
+    /// Put together in a register: twelve bytes stored in two parts and loaded as others would wait for the stores.
     fn nonce(&self, iv: [u8; IV_LEN]) -> [u8; NONCE_LEN] {
-        let mut nonce = [0; NONCE_LEN];
-        nonce[..SALT_LEN].copy_from_slice(&self.salt);
-        nonce[SALT_LEN..].copy_from_slice(&iv);
-        nonce
+        let word = u128::from(u32::from_be_bytes(self.salt)) << 96 | u128::from(u64::from_be_bytes(iv)) << 32;
+        *word.to_be_bytes().first_chunk().expect("sixteen bytes begin with twelve")
     }
 }
 
