@@ -65,9 +65,10 @@ pub(super) fn desired(certificate: &Certificate, overlays: &[IpNet], forwarding:
     let mut routes: Vec<Route> = overlays.iter().map(|prefix| Route { prefix: *prefix, mtu: None }).collect();
     for peer in &forwarding.peers {
         let (Some([v4, v6]), Some(_)) = (&peer.outbound, &peer.remote) else { continue };
-        let mtu = |inner: (usize, usize)| u32::try_from(inner.0).ok().filter(|mtu| *mtu >= MIN_MTU);
-        routes.push(Route { prefix: host(peer.v4.into()), mtu: mtu(v4.inner_mtu(peer.udp_payload)) });
-        routes.push(Route { prefix: host(peer.v6.into()), mtu: mtu(v6.inner_mtu(peer.udp_payload)) });
+        let mtu = |(inner, _): (usize, usize), least: u32| u32::try_from(inner).ok().map(|mtu| mtu.max(least));
+        let (v4_mtu, v6_mtu) = (v4.inner_mtu(peer.udp_payload), v6.inner_mtu(peer.udp_payload));
+        routes.push(Route { prefix: host(peer.v4.into()), mtu: mtu(v4_mtu, MIN_MTU_V4) });
+        routes.push(Route { prefix: host(peer.v6.into()), mtu: mtu(v6_mtu, MIN_MTU_V6) });
     }
     Desired { addresses: vec![certificate.v4.into(), certificate.v6.into()], routes }
 }
@@ -96,5 +97,7 @@ async fn follow(netcfg: NetConfig, mut orders: watch::Receiver<Order>, done: wat
     }
 }
 
-/// IPv6 needs it of every link (RFC 8200 section 5); a smaller number is a path that was not measured.
-const MIN_MTU: u32 = 1280;
+/// No IPv4 link carries less (RFC 791 section 3.2).
+const MIN_MTU_V4: u32 = 68;
+/// IPv6 needs it of every link (RFC 8200 section 5), and kernels refuse to believe less.
+const MIN_MTU_V6: u32 = 1280;

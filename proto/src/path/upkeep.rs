@@ -48,6 +48,11 @@ impl Agent {
         let asked = pair.probed_at.is_some_and(|at| now.saturating_duration_since(at) < pause);
         if !asked && self.traffic.is_doubtful(pair.srtt(), now) && !matches!(pair.stage, Stage::Suspect(_)) {
             self.send_ping(remote, 0, now);
+            // an answer ends the silence, but what is not heard of may have been too large: TCP then sends ever more
+            // seldom, and would be silent again only when nobody looks
+            if let Some(pair) = self.pairs.get_mut(&remote) {
+                pair.mtu.confirm(now);
+            }
         }
     }
 

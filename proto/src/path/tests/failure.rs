@@ -152,6 +152,26 @@ fn the_whole_link_is_used_and_a_narrower_one_is_noticed_under_data() {
 }
 
 #[test]
+fn a_narrower_link_is_noticed_though_the_sender_backs_off_and_the_peer_only_answers() {
+    for seed in 0..20 {
+        let mut world = busy(seed);
+        world.hosts[1].sends_every = None;
+        // a flow that is acknowledged no more: TCP repeats ever more seldom
+        world.run(30 * SECOND + Duration::from_millis(50 * seed));
+        world.link.mtu = 1320;
+        let narrowed = world.now;
+        for pause in [200, 400, 800, 1600, 3200] {
+            world.hosts[0].sends_every = Some(pause);
+            world.run(Duration::from_millis(pause));
+        }
+
+        let size = |world: &World| world.hosts[0].agent.selection().unwrap().udp_payload;
+        assert!(world.run_until(6 * SECOND, |world| size(world) <= 1320).is_some(), "seed {seed}");
+        assert!(world.now - narrowed < 13 * SECOND, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_path_that_swallows_full_size_packets_from_the_start_is_used_at_the_size_it_carries() {
     let mut world = World::new(5, port_restricted());
     world.link.mtu = 1100;
