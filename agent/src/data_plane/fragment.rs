@@ -1,8 +1,8 @@
 //! Cuts a packet that may be fragmented into pieces that fit the path (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
-//! That is an IPv4 packet without DF, and an IPv6 packet that is a fragment already: the host's route says what fits
-//! without a header, and fragments travel with theirs. Only a source may cut IPv6, and this is the source's own machine.
-//! Any other packet's sender is told instead. Allocates; nothing that wants speed sends fragments.
+//! That is an IPv4 packet without DF, an IPv6 packet that is a fragment already (the host's route says what fits without
+//! a header, and fragments travel with theirs), and one so small that its sender need not send less. Only a source may cut
+//! IPv6, and this is the source's own machine. Any other packet's sender is told instead. Allocates; nothing that wants speed sends fragments.
 
 use warren_proto::inner::{self, Outline};
 use warren_proto::io::Discard;
@@ -15,6 +15,23 @@ pub(super) fn fragments(packet: &[u8], mtu: usize) -> Result<Vec<Vec<u8>>, Disca
         Family::V4 => fragments_v4(packet, &outline, mtu),
         Family::V6 => fragments_v6(packet, &outline, mtu),
     }
+}
+
+/// An IPv6 packet as a fragment that is the whole of it (RFC 8200 section 4.5), ready to be cut. `None` when a header
+/// comes first that routers read, which every piece would have to carry.
+pub(super) fn as_fragment(packet: &[u8], id: u32) -> Option<Vec<u8>> {
+    let outline = inner::parse(packet).ok().filter(|outline| outline.family == Family::V6)?;
+    let (fixed, rest) = packet[..outline.len].split_first_chunk::<V6_FIXED_LEN>()?;
+    match outline.protocol {
+        V6_FRAGMENT_HEADER => return Some(packet.to_vec()),
+        V6_HOP_BY_HOP | V6_ROUTING | V6_DESTINATION => return None,
+        _ => {}
+    }
+    let mut fixed = *fixed;
+    fixed[4..6].copy_from_slice(&length(V6_HEADERS_LEN - V6_FIXED_LEN + rest.len()).ok()?);
+    fixed[6] = V6_FRAGMENT_HEADER;
+    let header = [outline.protocol, 0, 0, 0];
+    Some([&fixed[..], &header, &id.to_be_bytes(), rest].concat())
 }
 
 fn fragments_v4(packet: &[u8], outline: &Outline, mtu: usize) -> Result<Vec<Vec<u8>>, Discard> {
@@ -111,6 +128,10 @@ const V6_FIXED_LEN: usize = 40;
 /// The fixed header and the fragment header right behind it, as hosts send them.
 const V6_HEADERS_LEN: usize = V6_FIXED_LEN + 8;
 const V6_FRAGMENT_HEADER: u8 = 44;
+const V6_HOP_BY_HOP: u8 = 0;
+const V6_ROUTING: u8 = 43;
+/// Destination options, which may stand before a routing header.
+const V6_DESTINATION: u8 = 60;
 const V6_MORE_FRAGMENTS: u16 = 1;
 /// Two reserved bits and "more fragments".
 const V6_PLACE_FLAGS: u16 = 7;
@@ -153,6 +174,25 @@ mod tests {
         for (piece, len) in pieces_v6.iter().zip([1048, 648]) {
             assert_eq!((piece.len(), inner::parse(piece).unwrap().len), (len, len));
         }
+    }
+
+    #[test]
+    fn an_ipv6_packet_becomes_fragments_that_add_up_to_it() {
+        let mut whole = packet_v6(17, 1232, 0);
+        whole[6] = 6;
+
+        let pieces = fragments(&as_fragment(&whole, 0xabcd).unwrap(), 1226).unwrap();
+
+        let places: Vec<_> = pieces.iter().map(|piece| u16::from_be_bytes([piece[42], piece[43]])).collect();
+        assert_eq!(places, [V6_MORE_FRAGMENTS, 1176]);
+        for piece in &pieces {
+            assert!(piece.len() <= 1226 && inner::parse(piece).unwrap().len == piece.len());
+            assert_eq!((piece[6], piece[40], &piece[44..48]), (V6_FRAGMENT_HEADER, 6, &[0, 0, 0xab, 0xcd][..]));
+        }
+        assert_eq!([&pieces[0][48..], &pieces[1][48..]].concat(), whole[40..]);
+        whole[6] = V6_HOP_BY_HOP;
+        assert_eq!(as_fragment(&whole, 1), None);
+        assert_eq!(as_fragment(&packet(1000, 0), 1), None);
     }
 
     #[test]

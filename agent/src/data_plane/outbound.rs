@@ -22,7 +22,7 @@ use super::Shared;
 use super::answer::AnswerBudget;
 use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
-use super::fragment::fragments;
+use super::fragment::{as_fragment, fragments};
 use super::scheduling;
 use super::segment::Cut;
 use super::upcall::Upcall;
@@ -33,12 +33,14 @@ pub(super) struct Outbound<T> {
     shared: Shared<T>,
     departures: Departures,
     answers: AnswerBudget,
+    /// IPv6 packets cut so far, which tells the fragments of one from those of another.
+    fragmented: u32,
 }
 
 impl<T: Tun> Outbound<T> {
     pub(super) fn new(shared: Shared<T>) -> Self {
         let departures = Departures::new(shared.sockets.offload());
-        Self { shared, departures, answers: AnswerBudget::new(Instant::now()) }
+        Self { shared, departures, answers: AnswerBudget::new(Instant::now()), fragmented: 0 }
     }
 
     /// Forwards until told to stop or the device is gone.
@@ -106,12 +108,31 @@ impl<T: Tun> Outbound<T> {
             Form::Transport => lane.transport_mtu,
             Form::Whole => lane.whole_mtu,
         };
-        // every IPv6 path must carry 1280 bytes (RFC 8200 section 5): a sender who is told less cannot obey
-        let must_be_tried = family == Family::V6 && cut.longest_packet() <= MIN_MTU_V6;
-        if cut.longest_packet() > limit && !must_be_tried {
-            return self.handle_too_big(peer, lane, &cut.packet(0)?, limit);
+        if cut.longest_packet() <= limit {
+            return self.seal(peer, lane, &outline, form, &cut);
         }
-        self.seal(peer, lane, &outline, form, &cut)
+        // every IPv6 path must carry 1280 bytes (RFC 8200 section 5): a sender who is told less cannot obey
+        if family == Family::V6 && cut.longest_packet() <= MIN_MTU_V6 {
+            return self.seal_in_fragments(peer, lane, &cut);
+        }
+        self.handle_too_big(peer, lane, &cut.packet(0)?, limit)
+    }
+
+    /// Sends every segment of an IPv6 packet in fragments, for a path narrower than IPv6 allows a link to be.
+    fn seal_in_fragments(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>) -> Result<(), Discard> {
+        for index in 0..cut.count() {
+            self.fragmented = self.fragmented.wrapping_add(1);
+            let packet = as_fragment(&cut.packet(index)?, self.fragmented).ok_or(Discard::InnerTooBig)?;
+            self.seal_pieces(peer, lane, &fragments(&packet, lane.whole_mtu)?)?;
+        }
+        Ok(())
+    }
+
+    fn seal_pieces(&mut self, peer: &Peer, lane: &Lane, pieces: &[Vec<u8>]) -> Result<(), Discard> {
+        pieces.iter().try_for_each(|piece| {
+            let (outline, form) = lane.sa.classify(piece)?;
+            self.seal(peer, lane, &outline, form, &Cut::new(piece, &outline, &Offload::default())?)
+        })
     }
 
     /// Seals every segment of a packet, each into its place in a run.
@@ -155,10 +176,7 @@ impl<T: Tun> Outbound<T> {
     /// A packet larger than the path: goes in pieces if its sender allows, else the sender is told.
     fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, packet: &[u8], limit: usize) -> Result<(), Discard> {
         match fragments(packet, lane.whole_mtu) {
-            Ok(pieces) => pieces.iter().try_for_each(|piece| {
-                let (outline, form) = lane.sa.classify(piece)?;
-                self.seal(peer, lane, &outline, form, &Cut::new(piece, &outline, &Offload::default())?)
-            }),
+            Ok(pieces) => self.seal_pieces(peer, lane, &pieces),
             Err(reason) => {
                 let from = peer.address(lane.sa.spi().family());
                 self.answer(packet, |packet| inner::too_big(packet, limit, from));
