@@ -29,11 +29,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             start_log("info");
             // Before there is a second thread: privileges belong to threads.
             let prepared = Prepared::new(Config::load(args, cli.socket)?)?;
-            let runtime = runtime::Builder::new_multi_thread()
-                .worker_threads(DAEMON_WORKERS)
-                .enable_all()
-                .build()
-                .context("start the runtime")?;
+            // One thread for all that is not packets, which have theirs: more would only wake each other.
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
             runtime.block_on(prepared.run())
         }
         Command::Up(args) => block_on(up::run(&socket, args)),
@@ -85,6 +82,3 @@ fn odd() -> Failure {
     Failure::new(Exit::Failure, "the daemon answered another question")
         .remedy("Daemon and command may be of different versions: restart the daemon.")
 }
-
-/// The slow path, the control client and the socket share these; packets have threads of their own.
-const DAEMON_WORKERS: usize = 2;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use warren_proto::control::{
     DecodeError, EXPORTER_LABEL, Enroll, Hello, PROTOCOL, Refused, ToAgent, ToServer, proof_input,
@@ -153,11 +153,11 @@ async fn read_all(mut receive: RecvStream, revision: &mut u64, events: &mpsc::Se
 
 /// Ends when we have sent for `SILENCE` and heard nothing. QUIC itself would wait for the idle timeout.
 async fn silence(connection: &Connection) {
-    let mut ticks = interval(SILENCE / 5);
     let (mut sent, mut received) = (0, 0);
     let mut waiting_since: Option<Instant> = None;
     loop {
-        ticks.tick().await;
+        // often while an answer is due; while nothing is, as seldom as a late start of the wait allows
+        sleep(if waiting_since.is_some() { SILENCE / 5 } else { SILENCE / 2 }).await;
         let stats = connection.stats();
         if stats.udp_rx.datagrams != received {
             waiting_since = None;
