@@ -1,14 +1,18 @@
 //! The system tests: real kernels, real NATs, real processes, foreign programs as judges. They need root and the tools
 //! that `cargo xtask setup` installs, and run one at a time: each has the machine to itself.
 
+mod bulk;
 mod cleanup;
 mod connectivity;
 mod demo;
 mod errors;
 mod faults;
 mod hostile;
+mod idle;
+mod loss;
 mod nat;
 mod oracle;
+mod path_mtu;
 mod privilege;
 mod rekey;
 mod revoke;
