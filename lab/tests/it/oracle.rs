@@ -13,7 +13,7 @@ use warren_lab::agent::{Agent, Options};
 use warren_lab::capture::{Capture, Packet};
 use warren_lab::host::Finished;
 use warren_lab::mesh::Mesh;
-use warren_lab::{capture, transfer, wait};
+use warren_lab::{capture, link, transfer, wait};
 
 #[test]
 fn tshark_verifies_the_integrity_of_every_packet() -> Result<()> {
@@ -75,6 +75,7 @@ fn nothing_of_the_inner_packets_is_in_clear() -> Result<()> {
 #[test]
 fn a_packet_grows_by_34_to_37_bytes() -> Result<()> {
     let mesh = Mesh::direct("oracle-overhead", &Options::default())?;
+    link::send_singly(&mesh.internet)?;
     let [_, (desktop, _)] = mesh.addresses()?;
     let socket = mesh.laptop.host().namespace.inside(|| UdpSocket::bind("0.0.0.0:0"))??;
     let home = mesh.internet.sites[1].public;
@@ -119,6 +120,8 @@ struct Row {
 impl Recording {
     fn make(title: &str, suite: &str) -> Result<Self> {
         let mesh = Mesh::direct(title, &Options::suite(suite))?;
+        // a capture shows what a wire would carry
+        link::send_singly(&mesh.internet)?;
         let overlay = mesh.addresses()?;
         let file = mesh.internet.records().join("between-the-nats.pcap");
         let running = Capture::start(&mesh.internet.core, "isp0", &file)?;
