@@ -131,3 +131,7 @@ impl Drop for DataPlane {
         self.halt();
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/it/common/reference.rs"]
+mod reference;

@@ -202,3 +202,6 @@ pub(super) const CWR: u8 = 0x80;
 /// Where a UDP header has its checksum, and how long it is (RFC 768).
 pub(super) const UDP_CHECKSUM: usize = 6;
 pub(super) const UDP_HEADER_LEN: usize = 8;
+
+#[cfg(test)]
+mod tests;
