@@ -6,6 +6,7 @@
 
 use warren_proto::inner::{self, Form, Outline, checksum};
 use warren_proto::io::Discard;
+use warren_proto::keys::Family;
 
 use crate::tun::Offload;
 use crate::tun::virtio::{PartialChecksum, Transport};
@@ -53,6 +54,15 @@ impl<'a> Cut<'a> {
         // a packet to be cut always has its checksum to be finished, and so says where its transport begins
         let start = usize::from(offload.checksum.ok_or(Discard::InnerMalformed)?.start);
         let header = packet.get(start..).filter(|_| start >= ip_len).ok_or(Discard::InnerMalformed)?;
+        let (protocol, family) = match segmentation.transport {
+            Transport::Tcp4 => (TCP, Family::V4),
+            Transport::Tcp6 => (TCP, Family::V6),
+            Transport::Udp => (UDP, outline.family),
+        };
+        // behind extension headers the host alone knows
+        if family != outline.family || start == ip_len && protocol != outline.protocol {
+            return Err(Discard::InnerMalformed);
+        }
         let (kind, header_len) = match segmentation.transport {
             Transport::Tcp4 | Transport::Tcp6 => (Kind::Tcp(start), tcp_header_len(header)?),
             Transport::Udp => (Kind::Udp(start), UDP_HEADER_LEN),

@@ -139,6 +139,8 @@ fn a_word_of_the_host_that_does_not_fit_the_packet_is_refused() {
     for (words, why) in [
         (Offload { checksum: None, ..good }, "a cut without a checksum to finish"),
         (cut_as(Segmentation { size: 0, ..segmentation }), "pieces of nothing"),
+        (cut_as(Segmentation { transport: Transport::Tcp6, ..segmentation }), "TCP over the other IP"),
+        (cut_as(Segmentation { transport: Transport::Udp, ..segmentation }), "a UDP cut of TCP"),
         (at(19, 16), "a segment that begins within the IP header"),
         (at(end, 16), "a segment that begins at the end"),
         (at(u16::MAX, 16), "a segment that begins beyond the end"),
