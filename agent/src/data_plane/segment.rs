@@ -115,19 +115,14 @@ impl<'a> Cut<'a> {
                 self.mend_ip(index, form, out)?;
                 let segment = &mut out[start - skipped..];
                 self.mend_tcp(index, segment);
-                let pseudo =
-                    inner::pseudo_header_sum(self.packet, TCP, segment.len()).ok_or(Discard::InnerMalformed)?;
-                finish_checksum(segment, TCP_CHECKSUM, pseudo);
+                finish_checksum(segment, TCP_CHECKSUM, self.length_change(start, segment.len()));
             }
             Kind::Udp(start) => {
                 self.mend_ip(index, form, out)?;
                 let datagram = &mut out[start - skipped..];
                 let len = u16::try_from(datagram.len()).map_err(|_| Discard::InnerMalformed)?;
                 datagram[4..6].copy_from_slice(&len.to_be_bytes());
-                datagram[UDP_CHECKSUM..UDP_CHECKSUM + 2].fill(0);
-                let pseudo =
-                    inner::pseudo_header_sum(self.packet, UDP, datagram.len()).ok_or(Discard::InnerMalformed)?;
-                finish_checksum(datagram, UDP_CHECKSUM, pseudo);
+                finish_checksum(datagram, UDP_CHECKSUM, self.length_change(start, datagram.len()));
             }
         }
         Ok(())
@@ -177,7 +172,15 @@ impl<'a> Cut<'a> {
         if index > 0 {
             segment[TCP_FLAGS] &= !CWR;
         }
-        segment[TCP_CHECKSUM..TCP_CHECKSUM + 2].fill(0);
+    }
+
+    /// What to add to the sum of the pseudo-header, which the checksum field of the whole holds, for a segment of this
+    /// length. The host's sum is kept because it alone has the final destination behind a routing header (RFC 8200
+    /// section 8.1).
+    const fn length_change(&self, start: usize, segment_len: usize) -> u32 {
+        // one's complement: the complement is what to add to subtract; a packet is shorter than 64 KiB
+        let whole_len = (self.packet.len() - start) as u16;
+        !whole_len as u32 + segment_len as u32
     }
 }
 

@@ -64,6 +64,20 @@ fn ipv6_extension_headers_stay_with_every_segment() {
     check(&whole, tcp_offload(&whole, 1400));
 }
 
+/// RFC 8200 section 8.1: the pseudo-header has the final destination, which the fixed header lacks on the way.
+#[test]
+fn segments_behind_a_routing_header_are_summed_with_their_final_destination() {
+    let mut header = ip_header(true, 1, 2, 43);
+    header.extend([TCP, 2, 4, 1, 0, 0, 0, 0]);
+    header.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    let tcp = unfinished(packet(&header, &Tcp::new(9).with(&payload(5000))));
+    header[40] = UDP;
+    let udp = unfinished(packet(&header, &udp([1, 2], &payload(5000))));
+
+    check(&tcp, tcp_offload(&tcp, 1400));
+    check(&udp, udp_offload(&udp, 1400));
+}
+
 #[test]
 fn bytes_behind_the_packets_own_length_are_no_part_of_it() {
     let whole = unfinished(packet(&ip_header(false, 1, 2, TCP), &Tcp::new(9).with(&payload(2500))));
