@@ -48,8 +48,11 @@ impl Departures {
     pub(super) fn repeat(&mut self, first: Remote, second: Remote, ecn: Ecn, len: usize, send: impl FnMut(&Run)) {
         let Some(from) = self.runs.iter().position(|run| run.count > 0 && run.to == first) else { return };
         let at = self.runs[from].len - len;
+        if (self.newest + 1) % OPEN_RUNS == from {
+            // the oldest makes room, and that must not be the one that holds the datagram
+            self.newest = from;
+        }
         let to = self.run_for(second, ecn, len, send);
-        // sending the oldest run may have been sending the one that holds it; its bytes are there all the same
         if let Ok([from, to]) = self.runs.get_disjoint_mut([from, to]) {
             to.append(len)[..len].copy_from_slice(&from.buffer[at..at + len]);
         }
@@ -112,11 +115,6 @@ impl Run {
         self.stride
     }
 
-    /// How many there are.
-    pub(super) const fn count(&self) -> usize {
-        self.count
-    }
-
     fn takes(&self, to: Remote, ecn: Ecn, len: usize, longest: usize) -> bool {
         let len = frame_len(to) + len;
         let is_full = self.count == longest || !self.len.is_multiple_of(self.stride.max(1));
@@ -161,3 +159,6 @@ pub(super) const MAX_DATAGRAMS: usize = 64;
 
 /// The longest UDP payload over IPv4, which also bounds a run (RFC 768, RFC 791).
 const MAX_BYTES: usize = 65_507;
+
+#[cfg(test)]
+mod tests;
