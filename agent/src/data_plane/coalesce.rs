@@ -102,7 +102,7 @@ impl Coalescer {
         match &segment {
             Some(segment) if self.join(buffer, &at, segment) => return Ok(()),
             Some(_) => {}
-            None => self.close(sa.spi().get(), &buffer[at.clone()]),
+            None => self.close(sa, |flow| buffer[at.clone()].starts_with(&flow.ports)),
         }
         let packet = self.next_packet(buffer, send);
         packet.header_len = sa.header_len();
@@ -112,8 +112,10 @@ impl Coalescer {
         Ok(())
     }
 
-    /// Takes the packet at `at`, which came with its own header and goes by itself.
-    pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, send: impl FnMut(Delivery<'_>)) {
+    /// Takes the packet at `at`, which came by `sa` with its own header and goes by itself.
+    pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, sa: &InboundSa, send: impl FnMut(Delivery<'_>)) {
+        // it may be of any flow: a fragment does not even show its ports
+        self.close(sa, |_| true);
         let packet = self.next_packet(buffer, send);
         packet.header_len = 0;
         packet.begin(at, None);
@@ -172,9 +174,9 @@ impl Coalescer {
         packet.is_open && packet.settle(segment)
     }
 
-    /// Lets nothing more join the flow of a segment that goes by itself.
-    fn close(&mut self, spi: u32, bytes: &[u8]) {
-        let is_of_flow = |flow: &Flow| flow.spi == spi && bytes.starts_with(&flow.ports);
+    /// Lets nothing more join those flows of an association that something which goes by itself may be of.
+    fn close(&mut self, sa: &InboundSa, is_meant: impl Fn(&Flow) -> bool) {
+        let is_of_flow = |flow: &Flow| flow.spi == sa.spi().get() && is_meant(flow);
         for packet in self.recent().filter(|packet| packet.flow.as_ref().is_some_and(is_of_flow)) {
             packet.is_open = false;
         }
@@ -341,3 +343,6 @@ const MAX_PARTS: usize = 64;
 
 /// Packets in a batch before they are sent: flows that are joined side by side.
 const MAX_PACKETS: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ impl Coalescer {
             }
             NextHeader::Whole(family) => {
                 let len = sa.accept_whole(&mut buffer[at.clone()], family, ecn)?;
-                self.add_packet(buffer, at.start..at.start + len, deliver);
+                self.add_packet(buffer, at.start..at.start + len, sa, deliver);
                 Ok(len)
             }
         }
