@@ -235,21 +235,26 @@ impl<T: Tun> Shared<T> {
         Some(ready.fold(0, |bits, (queue, _)| bits | 1 << queue))
     }
 
-    /// Sends a run.
+    /// Sends a run, waiting for room as long as some is made.
     fn send(&self, run: &Run) {
-        let send = || self.sockets.forward(self.thread, run.address(), run.ecn(), run.bytes(), run.stride());
-        let outcome = match send() {
-            // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let socket = self.sockets.descriptor(self.thread, run.address());
-                let writable = socket.map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
-                self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
-                send()
+        let (mut left, mut refused, mut has_waited) = (run.bytes(), 0, false);
+        loop {
+            let outcome = self.sockets.forward(self.thread, run.address(), run.ecn(), left, run.stride());
+            refused += outcome.refused;
+            let is_stuck = has_waited && outcome.waiting == left.len();
+            left = &left[left.len() - outcome.waiting..];
+            if left.is_empty() || is_stuck {
+                break;
             }
-            outcome => outcome,
-        };
-        if outcome.is_err() {
-            self.counters.count_udp_refused(run.count());
+            // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
+            let socket = self.sockets.descriptor(self.thread, run.address());
+            let writable = socket.map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
+            self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
+            has_waited = true;
+        }
+        refused += left.len().div_ceil(run.stride());
+        if refused > 0 {
+            self.counters.count_udp_refused(refused);
         }
     }
 

@@ -17,6 +17,7 @@ use warren_proto::wire::relay;
 
 pub(crate) use batch::{Batch, Run};
 pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
+pub use socket::Forwarded;
 use socket::Socket;
 
 /// The sockets of one port: an IPv4 and an IPv6 socket for each thread that receives.
@@ -140,10 +141,13 @@ impl Sockets {
     }
 
     /// Sends a run of ESP datagrams, or one of QUIC: no allocation, congestion bits as given. All are of `stride` bytes but
-    /// the last, which may be shorter. `WouldBlock` means that none was sent.
+    /// the last, which may be shorter.
     /// Threads that use sockets of their own do not wait for each other.
-    pub fn forward(&self, thread: usize, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
-        self.of(thread, to)?.forward(to, ecn, run, stride)
+    pub fn forward(&self, thread: usize, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
+        match self.of(thread, to) {
+            Ok(socket) => socket.forward(to, ecn, run, stride),
+            Err(_) => Forwarded::nothing_of(run, stride),
+        }
     }
 
     /// A thread's descriptors to poll for reading, IPv4 first.

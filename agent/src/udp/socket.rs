@@ -1,8 +1,8 @@
 //! One UDP socket and its options: DF set, ECN in and out, large buffers.
 //!
 //! Segmentation offload in both directions: a send takes a run of datagrams of one length, a received slot may hold one.
-//! Errors of sending are the caller's to count; there is no error queue, so that one unreachable candidate cannot poison
-//! the next send.
+//! What was not sent is the caller's to count or to try again; there is no error queue, so that one unreachable candidate
+//! cannot poison the next send.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
@@ -85,38 +85,37 @@ impl Socket {
     }
 
     /// Sends a run: datagrams of `stride` bytes in a row, of which the last may be shorter.
-    pub(super) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> io::Result<()> {
+    pub(super) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
         let state = self.state.load();
-        let is_single = run.len() <= stride;
-        if is_single || !self.offload || state.max_gso_segments() <= 1 {
-            return self.forward_each(&state, to, ecn, run, stride);
-        }
-        let outcome = state.try_send((&self.io).into(), &transmit(to, ecn, run, Some(stride)));
-        match outcome {
-            Err(error) if is_refusal_of_offload(&error) => {
-                let outcome = self.forward_each(&state, to, ecn, run, stride);
-                if outcome.as_ref().is_err_and(is_too_long) {
-                    // not the run was refused but its datagrams: forget what was concluded about the kernel
-                    self.state.store(UdpSocketState::new((&self.io).into())?.into());
+        if run.len() > stride && self.offload && state.max_gso_segments() > 1 {
+            match state.try_send((&self.io).into(), &transmit(to, ecn, run, Some(stride))) {
+                Ok(()) => return Forwarded::default(),
+                Err(error) if is_refusal_of_offload(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Forwarded { refused: 0, waiting: run.len() };
                 }
-                outcome
+                Err(_) => return Forwarded::nothing_of(run, stride),
             }
-            outcome => outcome,
         }
+        let outcome = self.forward_each(&state, to, ecn, run, stride);
+        if outcome.refused > 0 && self.offload && state.max_gso_segments() <= 1 {
+            // not the run was refused but its datagrams: forget what was concluded about the kernel
+            let renewed = UdpSocketState::new((&self.io).into());
+            let _ = renewed.map(|renewed| self.state.store(renewed.into()));
+        }
+        outcome
     }
 
-    /// Sends the datagrams of a run one by one; the last error is what is told.
-    fn forward_each(
-        &self,
-        state: &UdpSocketState,
-        to: SocketAddr,
-        ecn: Ecn,
-        run: &[u8],
-        stride: usize,
-    ) -> io::Result<()> {
-        let mut outcome = Ok(());
+    /// Sends the datagrams of a run one by one, until there is no room for the next.
+    fn forward_each(&self, state: &UdpSocketState, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
+        let mut outcome = Forwarded { refused: 0, waiting: run.len() };
         for datagram in run.chunks(stride.max(1)) {
-            outcome = state.try_send((&self.io).into(), &transmit(to, ecn, datagram, None)).and(outcome);
+            match state.try_send((&self.io).into(), &transmit(to, ecn, datagram, None)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => outcome.refused += 1,
+            }
+            outcome.waiting -= datagram.len();
         }
         outcome
     }
@@ -124,6 +123,22 @@ impl Socket {
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         let state = self.state.load();
         batch.fill(|buffers, metas| state.recv((&self.io).into(), buffers, metas))
+    }
+}
+
+/// What became of a run.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Forwarded {
+    /// Datagrams that the kernel will not send, however often it is asked.
+    pub refused: usize,
+    /// Bytes at the end of the run that found no room in the socket's buffer.
+    pub waiting: usize,
+}
+
+impl Forwarded {
+    pub(super) fn nothing_of(run: &[u8], stride: usize) -> Self {
+        Self { refused: run.len().div_ceil(stride.max(1)), waiting: 0 }
     }
 }
 
@@ -136,10 +151,6 @@ fn transmit(to: SocketAddr, ecn: Ecn, contents: &[u8], segment_size: Option<usiz
 /// the interface takes.
 fn is_refusal_of_offload(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
-}
-
-fn is_too_long(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 /// Whether the host has no IPv6, as opposed to a port that is taken.

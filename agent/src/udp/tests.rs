@@ -2,9 +2,16 @@
 
 use std::future::poll_fn;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{setsockopt, sockopt};
 use quinn::AsyncUdpSocket;
 use warren_proto::io::{Discard, RelayChannel};
 
@@ -33,7 +40,7 @@ fn datagrams_arrive_with_their_congestion_bits_in_both_families() {
         }
         let to = format!("{host}:{}", there.port()).parse().unwrap();
 
-        here.forward(0, to, Ecn::Ect0, b"fast", 4).unwrap();
+        assert_eq!(here.forward(0, to, Ecn::Ect0, b"fast", 4), ALL_SENT);
         here.send(&Datagram { to, ttl: Some(3), bytes: b"with a ttl" }).unwrap();
         here.send(&Datagram { to, ttl: None, bytes: b"slow" }).unwrap();
 
@@ -59,14 +66,85 @@ fn what_goes_through_a_relay_gets_the_frame_of_its_channel() {
 }
 
 #[test]
-fn a_send_that_cannot_work_is_an_error_and_no_panic() {
+fn what_cannot_be_sent_is_told_by_the_number_of_datagrams() {
     let sockets = Sockets::bind(None, Layout::default()).unwrap();
 
-    let to_port_zero = sockets.forward(0, "127.0.0.1:0".parse().unwrap(), Ecn::NotEct, b"x", 1);
+    let to_port_zero = sockets.forward(0, "127.0.0.1:0".parse().unwrap(), Ecn::NotEct, b"aabbc", 2);
     let too_long = sockets.forward(0, "127.0.0.1:9".parse().unwrap(), Ecn::NotEct, &[0; 70_000], 70_000);
 
-    assert_eq!(to_port_zero.unwrap_err().kind(), io::ErrorKind::InvalidInput);
-    assert!(too_long.is_err());
+    assert_eq!(to_port_zero, Forwarded { refused: 3, waiting: 0 });
+    assert_eq!(too_long, Forwarded { refused: 1, waiting: 0 });
+}
+
+#[test]
+fn a_run_arrives_as_its_datagrams_whoever_cuts_it() {
+    for (sends_runs, takes_runs) in [(true, true), (true, false), (false, true), (false, false)] {
+        let [here, there] = [sends_runs, takes_runs].map(sockets);
+        let to = loopback(&there);
+        let run = run(64, 1000, 300);
+
+        assert_eq!(here.forward(0, to, Ecn::Ect1, &run, 1000), ALL_SENT);
+
+        let expected: Vec<_> = run.chunks(1000).map(|datagram| (Ecn::Ect1, datagram.to_vec())).collect();
+        assert!(receive(&there, 0, 64) == expected);
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_runs_is_given_their_datagrams_one_by_one() {
+    let [here, there] = [true; 2].map(sockets);
+    let to = loopback(&there);
+    refuse_runs(&here);
+
+    for _ in 0..3 {
+        let run = run(20, 1000, 300);
+        assert_eq!(here.forward(0, to, Ecn::NotEct, &run, 1000), ALL_SENT);
+        let expected: Vec<_> = run.chunks(1000).map(|datagram| (Ecn::NotEct, datagram.to_vec())).collect();
+        assert!(receive(&there, 0, 20) == expected);
+    }
+}
+
+/// The neighbour does not answer for its address, so that what is sent stays in the socket's account until it may go.
+#[test]
+fn when_the_buffer_is_full_each_datagram_of_a_run_is_sent_once_all_the_same() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    for (offload, is_refused) in [(true, false), (true, true), (false, false)] {
+        let outcome = thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let there = Neighbour::start();
+            let here = sockets(offload);
+            setsockopt(&here.descriptors(0).0, sockopt::SndBuf, &SMALL_BUFFER).unwrap();
+            if is_refused {
+                refuse_runs(&here);
+            }
+            let (sent, to) = (run(64, 1000, 300), SocketAddr::from((NEIGHBOUR, there.port)));
+            let send = |bytes: &[u8]| here.forward(0, to, Ecn::NotEct, bytes, 1000);
+
+            let mut runs = 0;
+            let mut outcome = ALL_SENT;
+            while outcome.waiting == 0 && runs < 50 {
+                outcome = send(&sent);
+                runs += 1;
+            }
+            assert!(outcome.refused == 0 && outcome.waiting > 0, "{outcome:?} after {runs} runs");
+            there.answer();
+            let mut left = &sent[sent.len() - outcome.waiting..];
+            while !left.is_empty() {
+                let (socket, _) = here.descriptors(0);
+                poll(&mut [PollFd::new(socket, PollFlags::POLLOUT)], PollTimeout::from(5000_u16)).unwrap();
+                outcome = send(left);
+                assert_eq!(outcome.refused, 0);
+                left = &left[left.len() - outcome.waiting..];
+            }
+
+            let expected: Vec<_> = (0..runs).flat_map(|_| sent.chunks(1000)).collect();
+            assert!(there.receive(expected.len()) == expected, "offload {offload}, refused {is_refused}");
+        });
+        outcome.join().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -90,6 +168,86 @@ async fn quic_is_believed_from_the_rendezvous_alone_and_bounded() {
     assert!(flood > 9_000);
 }
 
+/// A host at the other end of a cable, in a namespace of its own.
+struct Neighbour {
+    port: u16,
+    inbox: UdpSocket,
+    link_address: String,
+}
+
+impl Neighbour {
+    fn start() -> Self {
+        let (send_thread, thread_id) = mpsc::channel();
+        let (send_socket, socket) = mpsc::channel();
+        let (plug, is_plugged) = mpsc::channel();
+        thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            send_thread.send(nix::unistd::gettid()).unwrap();
+            is_plugged.recv().unwrap();
+            ip(&format!("addr add {NEIGHBOUR}/24 dev down0"));
+            ip("link set down0 arp off up");
+            let inbox = UdpSocket::bind((NEIGHBOUR, 0)).unwrap();
+            setsockopt(&inbox, sockopt::RcvBufForce, &LARGE_BUFFER).unwrap();
+            let link = ip("-o link show dev down0");
+            let link_address = link.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            send_socket.send((inbox, link_address)).unwrap();
+        });
+        let thread_id = thread_id.recv().unwrap();
+        ip(&format!("link add up0 type veth peer name down0 netns {thread_id}"));
+        ip("addr add 192.0.2.1/24 dev up0");
+        ip("link set up0 up");
+        plug.send(()).unwrap();
+        let (inbox, link_address) = socket.recv().unwrap();
+        inbox.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Self { port: inbox.local_addr().unwrap().port(), inbox, link_address }
+    }
+
+    /// Lets what waits for its address go.
+    fn answer(&self) {
+        ip(&format!("neigh replace {NEIGHBOUR} lladdr {} dev up0 nud permanent", self.link_address));
+    }
+
+    fn receive(&self, count: usize) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 2000];
+        let mut next = || {
+            let len = self.inbox.recv(&mut buffer).expect("a datagram within the time");
+            buffer[..len].to_vec()
+        };
+        (0..count).map(|_| next()).collect()
+    }
+}
+
+/// Runs `ip` in this thread's namespace.
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Datagrams of 1000 bytes in a row that differ from each other, and a last one.
+fn run(count: usize, stride: usize, last: usize) -> Vec<u8> {
+    (0..(count - 1) * stride + last).map(|index| (index / 7 + index / stride) as u8).collect()
+}
+
+/// Makes the kernel say what it says where runs cannot be cut: without checksums it does not.
+fn refuse_runs(sockets: &Sockets) {
+    let (on, (socket, _)) = (1_i32, sockets.descriptors(0));
+    let on_len = u32::try_from(size_of_val(&on)).unwrap();
+    // SAFETY: the kernel reads an integer of this size, and the descriptor is open.
+    let outcome = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const on).cast(), on_len)
+    };
+    assert_eq!(outcome, 0);
+}
+
+fn sockets(offload: bool) -> Arc<Sockets> {
+    Sockets::bind(None, Layout { offload, ..Layout::default() }).unwrap()
+}
+
+fn loopback(sockets: &Sockets) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, sockets.port()).into()
+}
+
 fn receive(sockets: &Sockets, index: usize, wanted: usize) -> Vec<(Ecn, Vec<u8>)> {
     let mut batch = Batch::new(64, 32);
     let mut seen = Vec::new();
@@ -103,3 +261,11 @@ fn receive(sockets: &Sockets, index: usize, wanted: usize) -> Vec<(Ecn, Vec<u8>)
     }
     seen
 }
+
+const ALL_SENT: Forwarded = Forwarded { refused: 0, waiting: 0 };
+
+const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+
+/// Less than the 200 KiB that wait for a neighbour's address at most.
+const SMALL_BUFFER: usize = 8 << 10;
+const LARGE_BUFFER: usize = 4 << 20;
