@@ -2,14 +2,13 @@
 
 use std::future::poll_fn;
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use quinn::AsyncUdpSocket;
 use warren_agent::data_plane::Upcall;
 use warren_proto::inner;
@@ -18,7 +17,10 @@ use warren_proto::keys::Family;
 use warren_proto::session::NextHeader;
 
 use crate::common::packet::{ICMP, ICMPV6, Packet, TCP, UDP};
-use crate::common::{Host, PATIENCE, has_ipv6, node_id, pair, route, seal, session, v4, v6};
+use crate::common::relay::Relay;
+use crate::common::{
+    Host, PATIENCE, narrow_pair, node_id, outer_families, pair, route, seal, session, v4, v6, wait_until,
+};
 
 #[test]
 fn every_kind_of_packet_arrives_as_it_was_sent_both_ways() {
@@ -335,81 +337,8 @@ fn the_loss_of_the_device_is_reported_and_the_threads_can_still_be_stopped() {
     node.plane.stop();
 }
 
-/// A relay of two parties: takes a frame from a bound address and rewrites its channel.
-struct Relay {
-    address: SocketAddr,
-    pair: Arc<std::sync::Mutex<Vec<(SocketAddr, u32)>>>,
-    ended: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Relay {
-    fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        setsockopt(&socket, sockopt::RcvBuf, &RELAY_BUFFER).unwrap();
-        let address = socket.local_addr().unwrap();
-        let pair: Arc<std::sync::Mutex<Vec<(SocketAddr, u32)>>> = Arc::default();
-        let ended: Arc<AtomicBool> = Arc::default();
-        let (parties, end) = (Arc::clone(&pair), Arc::clone(&ended));
-        let thread = thread::spawn(move || {
-            let mut buffer = [0; 2000];
-            while !end.load(Ordering::Relaxed) {
-                let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
-                let parties = parties.lock().unwrap().clone();
-                let Some(position) = parties.iter().position(|(address, _)| *address == from) else { continue };
-                assert_eq!(buffer[..4], [0x0c, 1, 0, 0]);
-                assert_eq!(buffer[4..8], parties[position].1.to_be_bytes());
-                let (to, channel) = parties[1 - position];
-                buffer[4..8].copy_from_slice(&channel.to_be_bytes());
-                socket.send_to(&buffer[..len], to).unwrap();
-            }
-        });
-        Self { address, pair, ended, thread: Some(thread) }
-    }
-
-    fn pair(&self, one: (SocketAddr, u32), other: (SocketAddr, u32)) {
-        *self.pair.lock().unwrap() = vec![one, other];
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().map(thread::JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the relay saw a frame that no relay may see");
-    }
-}
-
-/// A pair whose path carries 1300 bytes of UDP payload.
-fn narrow_pair() -> (Host, Host) {
-    let (one, two) = pair(Family::V4);
-    let (of_one, _) = session(1, 2, 1);
-    let mut narrow = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
-    narrow.udp_payload = 1300;
-    one.node.publish(narrow, of_one.inbound, &[]);
-    (one, two)
-}
-
-fn outer_families() -> Vec<Family> {
-    if has_ipv6() { vec![Family::V4, Family::V6] } else { vec![Family::V4] }
-}
-
 fn mark_of(packet: &[u8]) -> u32 {
     u32::from_be_bytes(packet[20..24].try_into().expect("four bytes"))
 }
-
-fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if condition() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("what was waited for did not come about in 5 s");
-}
-
-/// What an unprivileged process gets of it holds a few hundred packets.
-const RELAY_BUFFER: usize = 1 << 20;
 
 const STREAM_LEN: u32 = 5000;

@@ -1,10 +1,12 @@
 //! Hosts in one process: a data plane each, over loopback UDP, with associations made by hand instead of a handshake.
 
 pub(crate) mod packet;
+pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -171,10 +173,25 @@ fn params(own: u8, peer: u8, base: SpiBase, family: Family, seed: u8) -> SaParam
 /// Two hosts with a session and a direct path over this outer family.
 pub(crate) fn pair(family: Family) -> (Host, Host) {
     let (one, two) = (Host::start(1), Host::start(2));
+    connect(&one, &two, family);
+    (one, two)
+}
+
+/// Gives hosts 1 and 2 a session and a direct path over this outer family.
+pub(crate) fn connect(one: &Host, two: &Host, family: Family) {
     let (of_one, of_two) = session(1, 2, 1);
     let (to_one, to_two) = (Remote::Direct(one.node.address(family)), Remote::Direct(two.node.address(family)));
     one.node.publish(route(&one.node, 2, Some(&of_one), to_two), of_one.inbound, &[]);
     two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+}
+
+/// A pair whose path carries 1300 bytes of UDP payload.
+pub(crate) fn narrow_pair() -> (Host, Host) {
+    let (one, two) = pair(Family::V4);
+    let (of_one, _) = session(1, 2, 1);
+    let mut narrow = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
+    narrow.udp_payload = 1300;
+    one.node.publish(narrow, of_one.inbound, &[]);
     (one, two)
 }
 
@@ -199,4 +216,19 @@ pub(crate) fn has_ipv6() -> bool {
         println!("without its IPv6 half: this machine has no IPv6");
     }
     has
+}
+
+/// The outer families that this machine can test with.
+pub(crate) fn outer_families() -> Vec<Family> {
+    if has_ipv6() { vec![Family::V4, Family::V6] } else { vec![Family::V4] }
+}
+
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("what was waited for did not come about in 5 s");
 }
