@@ -115,7 +115,7 @@ impl<T: Tun> Outbound<T> {
         if family == Family::V6 && cut.longest_packet() <= MIN_MTU_V6 {
             return self.seal_in_fragments(peer, lane, &cut);
         }
-        self.handle_too_big(peer, lane, &cut.packet(0)?, limit)
+        self.handle_too_big(peer, lane, &cut, limit)
     }
 
     /// Sends every segment of an IPv6 packet in fragments, for a path narrower than IPv6 allows a link to be.
@@ -173,16 +173,17 @@ impl<T: Tun> Outbound<T> {
         Ok(())
     }
 
-    /// A packet larger than the path: goes in pieces if its sender allows, else the sender is told.
-    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, packet: &[u8], limit: usize) -> Result<(), Discard> {
-        match fragments(packet, lane.whole_mtu) {
-            Ok(pieces) => self.seal_pieces(peer, lane, &pieces),
-            Err(reason) => {
+    /// A packet larger than the path: each of its segments goes in pieces if its sender allows, else the sender is told.
+    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>, limit: usize) -> Result<(), Discard> {
+        for index in 0..cut.count() {
+            let packet = cut.packet(index)?;
+            let pieces = fragments(&packet, lane.whole_mtu).inspect_err(|_| {
                 let from = peer.address(lane.sa.spi().family());
-                self.answer(packet, |packet| inner::too_big(packet, limit, from));
-                Err(reason)
-            }
+                self.answer(&packet, |packet| inner::too_big(packet, limit, from));
+            })?;
+            self.seal_pieces(peer, lane, &pieces)?;
         }
+        Ok(())
     }
 
     /// A packet to an address that no peer has.

@@ -13,6 +13,7 @@ mod device;
 mod enrolment;
 mod host;
 mod hostile;
+mod offload;
 mod rendezvous;
 mod survival;
 mod without_daemon;

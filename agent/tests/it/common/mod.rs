@@ -1,6 +1,7 @@
 //! Hosts in one process: a data plane each, over loopback UDP, with associations made by hand instead of a handshake.
 
 pub(crate) mod packet;
+pub(crate) mod reference;
 pub(crate) mod relay;
 
 use std::collections::BTreeMap;
@@ -53,10 +54,15 @@ pub(crate) struct Session {
 }
 
 impl Host {
-    /// Host `number` with a memory TUN and an empty table.
+    /// Host `number` with a memory TUN that takes nothing joined, and an empty table.
     pub(crate) fn start(number: u8) -> Self {
-        let (tun, end) = memory::pair(Joins::default()).unwrap();
-        Self { number, end, node: Node::start(Arc::new(tun)) }
+        Self::with_offloads(number, Joins::default(), true)
+    }
+
+    /// Host `number` with a TUN that takes what `joins` says, and sockets that take runs or do not.
+    pub(crate) fn with_offloads(number: u8, joins: Joins, runs: bool) -> Self {
+        let (tun, end) = memory::pair(joins).unwrap();
+        Self { number, end, node: Node::with_offload(Arc::new(tun), runs) }
     }
 
     /// What its applications receive next.
@@ -71,7 +77,11 @@ impl Host {
 
 impl Node {
     pub(crate) fn start<T: Tun>(tun: Arc<T>) -> Self {
-        let sockets = Sockets::bind(None, Layout::default()).unwrap();
+        Self::with_offload(tun, true)
+    }
+
+    fn with_offload<T: Tun>(tun: Arc<T>, offload: bool) -> Self {
+        let sockets = Sockets::bind(None, Layout { offload, ..Layout::default() }).unwrap();
         let (quic, feed) = quic_socket(Arc::clone(&sockets));
         let fib = Arc::new(ArcSwap::from_pointee(Fib::default()));
         let (plane, upcalls) = DataPlane::start(tun, Arc::clone(&sockets), Arc::clone(&fib), feed).unwrap();
