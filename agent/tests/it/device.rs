@@ -1,7 +1,8 @@
 //! The kernel's own TUN device and tables, in network namespaces of their own. Needs root; says so and does nothing else.
 
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -9,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use warren_agent::netcfg::{self, Desired, Exclude, NetConfig, Route};
 use warren_agent::tun::{LinuxTun, OpenError};
 use warren_proto::io::Remote;
@@ -196,6 +198,80 @@ fn two_kernels_talk_tcp_udp_and_icmp_over_the_overlay_in_both_families() {
         assert!(ping.0, "{}", ping.1);
     }
     assert_eq!(one.node.dropped(), two.node.dropped());
+}
+
+/// What the kernel counts as packets of the device are super-packets when it was offered offloads.
+#[test]
+fn a_transfer_crosses_both_devices_in_packets_larger_than_any_path_carries() {
+    if !may_make_namespaces() {
+        return;
+    }
+    let (one, two) = (Kernel::start(1), Kernel::start(2));
+    let (of_one, of_two) = session(1, 2, 1);
+    let (to_one, to_two) = (Remote::Direct(one.node.address(Family::V4)), Remote::Direct(two.node.address(Family::V4)));
+    one.node.publish(route(&one.node, 2, Some(&of_one), to_two), of_one.inbound, &[]);
+    two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+
+    for (from, to) in [(IpAddr::from(v4(1)), IpAddr::from(v4(2))), (v6(1).into(), v6(2).into())] {
+        let before = (one.run(device_counters), two.run(device_counters));
+        let sent: Vec<u8> = (0..TRANSFER_LEN).map(|index| (index * 7 + index / 251) as u8).collect();
+        let received = transfer(&one, &two, SocketAddr::new(to, 7000), sent.clone());
+        assert!(received == sent, "{} of {} bytes arrived, or not the same", received.len(), sent.len());
+        let after = (one.run(device_counters), two.run(device_counters));
+        let mean = |now: (u64, u64), then: (u64, u64)| (now.1 - then.1) / (now.0 - then.0);
+        let (given, taken) = (mean(after.0.tx, before.0.tx), mean(after.1.rx, before.1.rx));
+        assert!(given > 3000 && taken > 3000, "{given} bytes a packet were given, {taken} taken");
+
+        // 40 datagrams of one send: the device gives them as one packet
+        let inbox = two.run(move || UdpSocket::bind((to, 7001)).unwrap());
+        inbox.set_read_timeout(Some(PATIENCE)).unwrap();
+        let datagrams: Vec<Vec<u8>> = (0..40).map(|number| vec![number; 1000]).collect();
+        let run = datagrams.concat();
+        one.run(move || {
+            let socket = UdpSocket::bind((from, 0)).unwrap();
+            let (to, control) =
+                (SockaddrStorage::from(SocketAddr::new(to, 7001)), [ControlMessage::UdpGsoSegments(&1000)]);
+            sendmsg(socket.as_raw_fd(), &[IoSlice::new(&run)], &control, MsgFlags::empty(), Some(&to)).unwrap();
+        });
+        let mut buffer = [0; 2000];
+        for expected in datagrams {
+            let len = inbox.recv(&mut buffer).unwrap();
+            assert!(buffer[..len] == expected);
+        }
+    }
+    assert_eq!((one.node.plane.counters().tun_refused(), two.node.plane.counters().tun_refused()), (0, 0));
+    assert_eq!(one.node.dropped(), two.node.dropped());
+}
+
+/// Sends bytes by TCP from one kernel to the other, and gives what came.
+fn transfer(from: &Kernel, to: &Kernel, at: SocketAddr, bytes: Vec<u8>) -> Vec<u8> {
+    let listener = to.run(move || TcpListener::bind(at).unwrap());
+    let received = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received
+    });
+    from.run(move || {
+        let mut stream = TcpStream::connect_timeout(&at, PATIENCE).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&bytes).unwrap();
+    });
+    received.join().unwrap()
+}
+
+/// Packets and bytes of this namespace's device, as its kernel counts them.
+struct DeviceCounters {
+    tx: (u64, u64),
+    rx: (u64, u64),
+}
+
+fn device_counters() -> DeviceCounters {
+    let shown: serde_json::Value = serde_json::from_str(&ip("-j -s link show dev warren0")).unwrap();
+    let count = |way: &str, what: &str| shown[0]["stats64"][way][what].as_u64().unwrap();
+    let both = |way| (count(way, "packets"), count(way, "bytes"));
+    DeviceCounters { tx: both("tx"), rx: both("rx") }
 }
 
 /// A network namespace with a TUN device of an overlay host in it; its data plane's sockets are outside.
