@@ -14,8 +14,10 @@ use warren_lab::usage::{self, Usage};
 fn an_idle_agent_with_many_peers_sleeps() -> Result<()> {
     let count = peers()?;
     let labels: Vec<_> = (0..=count).map(|number| format!("host{number}")).collect();
-    let hosts: Vec<_> = labels.iter().map(String::as_str).collect();
-    let internet = Internet::build("idle", &[Place { nat: NatKind::PortRestricted, hosts: &hosts }])?;
+    let hosts: Vec<_> = labels.iter().map(|label| [label.as_str()]).collect();
+    // each on a line of its own: on one network all pairs would be more neighbours than the kernel keeps by default
+    let places: Vec<_> = hosts.iter().map(|hosts| Place { nat: NatKind::None, hosts }).collect();
+    let internet = Internet::build("idle", &places)?;
     let server = Server::start(&internet)?;
     let mut agents = start(&internet, &labels, &server.invite(&["--reusable"])?)?;
     let others = agents.split_off(1);
