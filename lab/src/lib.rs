@@ -10,6 +10,7 @@ pub mod binaries;
 pub mod capture;
 pub mod dashboard;
 pub mod demo;
+mod gate;
 pub mod hex;
 pub mod host;
 pub mod hostile;

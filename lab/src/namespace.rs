@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::gate;
 use crate::shell;
 
 /// A named namespace that exists. Removing it is its run's duty.
@@ -21,7 +22,7 @@ pub struct Namespace {
 impl Namespace {
     /// Makes it, with the loopback interface up.
     pub fn create(name: String) -> Result<Self> {
-        shell::ip(&["netns", "add", &name]).context("make a network namespace (this needs root)")?;
+        gate::pass(|| shell::ip(&["netns", "add", &name])).context("make a network namespace (this needs root)")?;
         let namespace = Self { name };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result};
 
 use crate::binaries;
+use crate::gate;
 use crate::namespace;
 
 /// The name of one run; unique on this machine while it and its successors live.
@@ -30,6 +31,10 @@ struct Owner {
 impl Run {
     /// Names a new run of this process, after removing what dead ones left.
     pub fn begin() -> Result<Self> {
+        gate::pass(Self::make)
+    }
+
+    fn make() -> Result<Self> {
         remove_stale()?;
         let pid = std::process::id();
         let started = start_time(pid).context("read our own start time from /proc")?;
@@ -60,7 +65,7 @@ impl Run {
 
     /// Ends every process in its namespaces and removes them and its directory.
     pub fn remove(&self) -> Result<()> {
-        remove_where(|name| name.strip_prefix(&format!("{self}-")).is_some() || name == self.to_string())
+        gate::pass(|| remove_where(|name| name.strip_prefix(&format!("{self}-")).is_some() || name == self.to_string()))
     }
 }
 
@@ -75,8 +80,9 @@ pub fn remove_stale() -> Result<()> {
     remove_where(|name| owner_of(name).is_some_and(|owner| !is_alive(owner)))
 }
 
-/// Removes everything this very process made: for the moment a signal ends it.
+/// Removes everything this very process made: for the moment a signal ends it. It makes nothing any more afterwards.
 pub fn remove_own() -> Result<()> {
+    gate::close();
     let pid = std::process::id();
     remove_where(|name| owner_of(name).is_some_and(|owner| owner.pid == pid))
 }
