@@ -61,6 +61,9 @@ struct BenchArgs {
     /// Where other programs are that are not in PATH
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
+    /// Add to the rounds in bench.json
+    #[arg(long)]
+    append: bool,
     /// Write bench.json, bench.svg and bench.md here
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -98,6 +101,7 @@ fn execute(command: &Command) -> Result<()> {
 
 fn bench(arguments: &BenchArgs) -> Result<()> {
     let programs = Programs { limit: arguments.limit.clone(), peers: arguments.peers.clone() };
+    let earlier = arguments.append.then(|| bench::read(&arguments.out.join("bench.json"))).transpose()?;
     let results = bench::run(&bench::Settings {
         rounds: arguments.rounds,
         seconds: arguments.seconds,
@@ -105,6 +109,7 @@ fn bench(arguments: &BenchArgs) -> Result<()> {
         phases: arguments.phases.clone(),
         programs,
         date: OffsetDateTime::now_utc().date().to_string(),
+        earlier,
     })?;
     let table = bench::write(&results, &arguments.out)?;
     println!("\n{table}");

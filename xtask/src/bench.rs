@@ -29,6 +29,9 @@ pub(crate) struct BenchArgs {
     /// Source of the yardstick [default: ../shared/limit/limit.c beside the checkout]
     #[arg(long, value_name = "FILE")]
     limit: Option<PathBuf>,
+    /// Add to the rounds that are there, instead of beginning anew
+    #[arg(long)]
+    append: bool,
     /// Where bench.json, bench.svg and bench.md go [default: bench below the target directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -45,6 +48,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &BenchArgs) -> Result<()> {
     for (flag, names) in [("--only", &arguments.only), ("--phases", &arguments.phases)] {
         command.args(names.iter().flat_map(|names| [flag, names]));
     }
+    command.args(arguments.append.then_some("--append"));
     if let Some(limit) = limit {
         command.arg("--limit").arg(limit);
     }

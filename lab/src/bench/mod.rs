@@ -16,8 +16,10 @@ mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 pub use contender::{Contender, Programs};
@@ -28,6 +30,7 @@ pub use results::{Entry, Failure, Results, Round, Skipped};
 
 use pair::Pair;
 use phase::Course;
+use usage::Usage;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -44,11 +47,18 @@ pub struct Settings {
     pub programs: Programs,
     /// The day, as the report shows it.
     pub date: String,
+    /// Rounds that this run only adds to.
+    pub earlier: Option<Results>,
 }
 
 /// Runs the benchmark and says on standard error how it goes.
 pub fn run(settings: &Settings) -> Result<Results> {
+    let machine = Machine::this()?;
     let (mut present, skipped) = roll_call(settings)?;
+    if let Some(earlier) = &settings.earlier {
+        continue_from(earlier, settings, &machine, &mut present)?;
+    }
+    warn_if_busy()?;
     for round in 1..=settings.rounds {
         for Present { contender, rounds, .. } in &mut present {
             eprintln!("round {round} of {}: {}", settings.rounds, contender.name());
@@ -56,7 +66,7 @@ pub fn run(settings: &Settings) -> Result<Results> {
         }
     }
     let entries = present.into_iter().map(|one| Entry::new(one.contender, one.version, one.rounds));
-    Ok(Results::new(settings, Machine::this()?, entries.collect(), skipped))
+    Ok(Results::new(settings, machine, entries.collect(), skipped))
 }
 
 /// Writes the results as `bench.json`, `bench.svg` and `bench.md`; the table is also the answer.
@@ -76,6 +86,31 @@ pub fn write(results: &Results, directory: &Path) -> Result<String> {
 pub fn read(file: &Path) -> Result<Results> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("understand {}", file.display()))
+}
+
+/// Gives everybody the rounds they had; medians over rounds mean something only if the rounds are alike.
+fn continue_from(earlier: &Results, settings: &Settings, machine: &Machine, present: &mut [Present]) -> Result<()> {
+    ensure!(earlier.machine == *machine, "the earlier rounds are of another machine: {}", earlier.machine.describe());
+    ensure!(earlier.seconds == settings.seconds, "a phase of the earlier rounds took {} s", earlier.seconds);
+    let who = |entry: &Entry| format!("{} ({})", entry.name, entry.version);
+    let before: Vec<_> = earlier.contenders.iter().map(who).collect();
+    let now: Vec<_> = present.iter().map(|one| format!("{} ({})", one.contender.name(), one.version)).collect();
+    ensure!(before == now, "the earlier rounds are of {}", before.join(", "));
+    for (one, entry) in present.iter_mut().zip(&earlier.contenders) {
+        one.rounds.clone_from(&entry.rounds);
+    }
+    Ok(())
+}
+
+/// Figures of a machine that does something else meanwhile are of little use, and nothing in them would show it.
+fn warn_if_busy() -> Result<()> {
+    let before = Usage::of(&[])?;
+    thread::sleep(BUSY_WINDOW);
+    let work = (Usage::of(&[])?.machine - before.machine) / BUSY_WINDOW.as_secs_f64();
+    if work > BUSY {
+        eprintln!("this machine is at work already: {:.0} % of a core; the figures will suffer", work * 100.0);
+    }
+    Ok(())
 }
 
 /// A contender that can run here.
@@ -135,3 +170,7 @@ fn try_one(contender: Contender, settings: &Settings, round: &mut Round) -> Resu
     }
     Ok(())
 }
+
+const BUSY_WINDOW: Duration = Duration::from_millis(500);
+/// More of a core than an idle system uses.
+const BUSY: f64 = 0.15;

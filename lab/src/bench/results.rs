@@ -70,7 +70,8 @@ pub struct Skipped {
 
 impl Results {
     pub(super) fn new(settings: &Settings, machine: Machine, contenders: Vec<Entry>, skipped: Vec<Skipped>) -> Self {
-        let Settings { rounds, seconds, date, .. } = settings.clone();
+        let Settings { seconds, date, .. } = settings.clone();
+        let rounds = settings.rounds + settings.earlier.as_ref().map_or(0, |earlier| earlier.rounds);
         Self { schema: 1, date, machine, rounds, seconds, contenders, skipped }
     }
 

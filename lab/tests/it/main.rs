@@ -1,6 +1,7 @@
 //! The system tests: real kernels, real NATs, real processes, foreign programs as judges. They need root and the tools
 //! that `cargo xtask setup` installs, and run one at a time: each has the machine to itself.
 
+mod bench;
 mod bulk;
 mod cleanup;
 mod connectivity;

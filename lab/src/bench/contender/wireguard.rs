@@ -38,7 +38,7 @@ fn start_end(pair: &Pair, host: &Host, program: &Path) -> Result<Daemon> {
     command.args(["-c", "mount -t tmpfs tmpfs /run && mkdir /run/wireguard && exec \"$0\" \"$@\""]);
     command.arg(program).args(["-f", INTERFACE]).current_dir("/");
     // Asks boringtun not to become the user who logged in: nobody may have.
-    command.env("WG_SUDO", "1").env("WG_LOG_LEVEL", "error");
+    command.env("WG_SUDO", "true").env("WG_LOG_LEVEL", "error");
     let log = pair.records().join(format!("wireguard-{}.log", host.label));
     Daemon::start(&mut command, &log)
 }

@@ -52,7 +52,8 @@ fn remarks(results: &Results) -> String {
         let _ = writeln!(text, "- {}: {}", entry.name, entry.version);
         for (index, round) in entry.rounds.iter().enumerate() {
             for failure in &round.failures {
-                let _ = writeln!(text, "  - round {}, {}: failed: {}", index + 1, failure.phase, failure.reason.trim());
+                let reason = failure.reason.split_whitespace().collect::<Vec<_>>().join(" ");
+                let _ = writeln!(text, "  - round {}, {}: failed: {reason}", index + 1, failure.phase);
             }
         }
     }
