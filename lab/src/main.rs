@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use time::OffsetDateTime;
-use warren_lab::bench::{self, Contender, Phase, Programs};
+use warren_lab::bench::{self, Contender, Phase, Programs, Recording, Side};
 use warren_lab::nat::NatKind;
 use warren_lab::topology::Internet;
 use warren_lab::{demo, interrupt, run};
@@ -38,6 +38,18 @@ enum Command {
         /// The home's NAT.
         #[arg(long, default_value = "port-restricted")]
         home: NatKind,
+    },
+    /// Take samples of an agent that carries one TCP flow.
+    Profile {
+        /// For how long
+        #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+        seconds: u32,
+        /// Which end of the flow
+        #[arg(long, default_value = "sender")]
+        side: Side,
+        /// Where the samples go, as perf writes them
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
     },
 }
 
@@ -95,6 +107,12 @@ fn execute(command: &Command) -> Result<()> {
             }
             println!("holding until Ctrl-C");
             interrupt::wait_forever()
+        }
+        Command::Profile { seconds, side, data } => {
+            interrupt::clean_up_on_signals()?;
+            let gbps = bench::record(&Recording { seconds: *seconds, side: *side, data: data.clone() })?;
+            println!("{gbps:.2} Gb/s in one TCP flow while sampled");
+            Ok(())
         }
     }
 }

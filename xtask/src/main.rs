@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod check;
 mod postgres;
+mod profile;
 mod setup;
 mod system;
 mod tidy;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
+use crate::profile::ProfileArgs;
 use crate::setup::Purpose;
 
 /// Warren's own tasks.
@@ -41,6 +43,8 @@ enum Task {
     Test,
     /// Speed and cost of the data plane, beside the machine's own limit and other tunnels.
     Bench(BenchArgs),
+    /// Where the time of the data plane goes: a flame graph of one agent under one TCP flow.
+    Profile(ProfileArgs),
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
     Demo {
         /// End by itself; exit code 0 only if everything happened.
@@ -77,6 +81,10 @@ fn execute(task: &Task) -> Result<()> {
         Task::Bench(arguments) => {
             setup::run(&workspace, Purpose::Bench)?;
             bench::run(&workspace, arguments)
+        }
+        Task::Profile(arguments) => {
+            setup::run(&workspace, Purpose::Profile)?;
+            profile::run(&workspace, arguments)
         }
         Task::Demo { once } => {
             setup::run(&workspace, Purpose::Demo)?;

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
@@ -58,16 +59,26 @@ pub(crate) fn demo(workspace: &Workspace, once: bool) -> Result<()> {
 
 /// The lab as root, ready for its words, and told where the programs are.
 pub(crate) fn lab(workspace: &Workspace, profile: Profile) -> Result<Command> {
+    lab_on(workspace, profile, programs(workspace, profile))
+}
+
+/// The lab with an agent of one's own.
+pub(crate) fn lab_with_agent(workspace: &Workspace, profile: Profile, agent: &Path) -> Result<Command> {
+    let mut programs = programs(workspace, profile);
+    programs[0].1 = agent.display().to_string();
+    lab_on(workspace, profile, programs)
+}
+
+fn lab_on(workspace: &Workspace, profile: Profile, programs: [(&'static str, String); 3]) -> Result<Command> {
     let program = workspace.target.join(profile.directory()).join("lab");
     if setup::is_root()? {
         let mut command = Command::new(program);
-        command.envs(programs(workspace, profile));
+        command.envs(programs);
         return Ok(command);
     }
     eprintln!("\nThe lab makes network namespaces: sudo may ask for your password.");
     let mut command = Command::new("sudo");
-    let programs = programs(workspace, profile).map(|(name, value)| format!("{name}={value}"));
-    command.arg("env").args(programs).arg(program);
+    command.arg("env").args(programs.map(|(name, value)| format!("{name}={value}"))).arg(program);
     Ok(command)
 }
 

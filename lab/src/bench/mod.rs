@@ -10,6 +10,7 @@ mod figure;
 mod machine;
 mod pair;
 mod phase;
+mod profile;
 mod report;
 mod results;
 mod usage;
@@ -26,6 +27,7 @@ pub use contender::{Contender, Programs};
 pub use figure::Figure;
 pub use machine::Machine;
 pub use phase::Phase;
+pub use profile::{Recording, Side, record};
 pub use results::{Entry, Failure, Results, Round, Skipped};
 
 use pair::Pair;

@@ -29,7 +29,7 @@ pub(super) fn idle(course: &Course<'_>) -> Result<Vec<(Figure, f64)>> {
 
 pub(super) fn loaded(course: &Course<'_>) -> Result<Vec<(Figure, f64)>> {
     let flow = throughput::start(course, course.seconds + 2, &[])?;
-    // Past the flow's slow start; its end comes a second after the last ping.
+    // Its end comes a second after the last ping.
     thread::sleep(RAMP);
     let sent = count(course.seconds);
     let trips = ping(course, sent)?;
@@ -73,7 +73,8 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 /// Five milliseconds apart: often enough for a 99th percentile in a second, rare enough to leave the CPUs idle.
 const PER_SECOND: u32 = 200;
 const WARM_UP: u32 = 40;
-const RAMP: Duration = Duration::from_millis(700);
+/// Past a flow's slow start.
+pub(in crate::bench) const RAMP: Duration = Duration::from_millis(700);
 /// WireGuard repeats a lost handshake after five seconds.
 const REACH_LIMIT: Duration = Duration::from_secs(15);
 

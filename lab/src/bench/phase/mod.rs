@@ -2,7 +2,7 @@
 
 mod latency;
 mod packets;
-mod throughput;
+pub(super) mod throughput;
 mod wire;
 
 use std::fs;
@@ -16,7 +16,7 @@ use super::figure::Figure;
 use super::pair::Pair;
 use super::usage::{self, Usage};
 
-pub(super) use latency::reach;
+pub(super) use latency::{RAMP, reach};
 
 /// A part of the measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

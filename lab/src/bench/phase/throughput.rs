@@ -10,14 +10,14 @@ use crate::host::Daemon;
 
 /// What flows delivered together.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Flow {
-    pub(super) gbps: f64,
-    pub(super) bytes: f64,
-    pub(super) retransmits: f64,
+pub(in crate::bench) struct Flow {
+    pub(in crate::bench) gbps: f64,
+    pub(in crate::bench) bytes: f64,
+    pub(in crate::bench) retransmits: f64,
 }
 
 /// Flows that are under way.
-pub(super) struct Running {
+pub(in crate::bench) struct Running {
     client: Daemon,
     // Ends by itself after its one client.
     _server: Daemon,
@@ -25,12 +25,12 @@ pub(super) struct Running {
 }
 
 /// One measurement of the course's length; `words` for iperf3 say which flows.
-pub(super) fn run(course: &Course<'_>, words: &[&str]) -> Result<Flow> {
+pub(in crate::bench) fn run(course: &Course<'_>, words: &[&str]) -> Result<Flow> {
     start(course, course.seconds, words)?.finish()
 }
 
 /// Sends from the sender for that many seconds, unless the words say otherwise.
-pub(super) fn start(course: &Course<'_>, seconds: u32, words: &[&str]) -> Result<Running> {
+pub(in crate::bench) fn start(course: &Course<'_>, seconds: u32, words: &[&str]) -> Result<Running> {
     let (sender, receiver) = (&course.pair.sender.namespace, &course.pair.receiver.namespace);
     let target = course.target().to_string();
     let log = |role: &str| course.pair.records().join(format!("iperf3-{role}.log"));
@@ -46,7 +46,7 @@ pub(super) fn start(course: &Course<'_>, seconds: u32, words: &[&str]) -> Result
 
 impl Running {
     /// Waits for the end and reads what iperf3 says of it.
-    pub(super) fn finish(mut self) -> Result<Flow> {
+    pub(in crate::bench) fn finish(mut self) -> Result<Flow> {
         self.client.wait_end(self.limit).context("the flow hangs")?;
         parse(&self.client.output())
     }
