@@ -1,10 +1,8 @@
-//! What the kernel has counted: CPU time of the machine and of processes, and TCP's segments out of order.
+//! CPU time, of the whole machine and of processes, as the kernel has counted it.
 
 use std::fs;
 
 use anyhow::{Context, Result};
-
-use crate::namespace::Namespace;
 
 /// Counters at one moment; only differences mean anything.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -29,13 +27,6 @@ impl Usage {
     }
 }
 
-/// How many TCP segments have arrived out of order in the namespace, as its kernel counts.
-pub(super) fn out_of_order(namespace: &Namespace) -> Result<u64> {
-    let text =
-        namespace.inside(|| fs::read_to_string("/proc/thread-self/net/netstat"))?.context("read its counters")?;
-    counter(&text, "TcpExt:", "TCPOFOQueue").context("the kernel does not count segments out of order")
-}
-
 /// From /proc/stat: everything but idle, waiting for disks, and time that the hypervisor gave to others.
 fn busy(stat: &str) -> Option<f64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
@@ -51,14 +42,6 @@ fn used(stat: &str) -> Option<f64> {
     let mut times = fields.split_whitespace().skip(14 - 3).map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
     Some((user + system) as f64 / TICKS_PER_SECOND)
-}
-
-/// From a file of paired lines: names after the table's name, then values after the same.
-fn counter(text: &str, table: &str, name: &str) -> Option<u64> {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix(table));
-    let (names, values) = (lines.next()?, lines.next()?);
-    let index = names.split_whitespace().position(|word| word == name)?;
-    values.split_whitespace().nth(index)?.parse().ok()
 }
 
 /// USER_HZ, the unit of /proc, which is 100 on every architecture that Rust's standard library knows.
@@ -80,13 +63,5 @@ mod tests {
         let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0";
 
         assert_eq!(used(stat), Some(2.0));
-    }
-
-    #[test]
-    fn a_counter_is_found_by_its_column() {
-        let text = "TcpExt: SyncookiesSent TCPOFOQueue Other\nTcpExt: 1 23 4\nIpExt: A\nIpExt: 5\n";
-
-        assert_eq!(counter(text, "TcpExt:", "TCPOFOQueue"), Some(23));
-        assert_eq!(counter(text, "TcpExt:", "Missing"), None);
     }
 }

@@ -14,7 +14,9 @@ use clap::ValueEnum;
 use super::contender::Tunnel;
 use super::figure::Figure;
 use super::pair::Pair;
-use super::usage::{self, Usage};
+use super::usage::Usage;
+
+use crate::usage::tcp_counter;
 
 pub(super) use latency::{RAMP, reach};
 
@@ -78,10 +80,10 @@ impl Phase {
 fn one_flow(course: &Course<'_>) -> Result<Vec<(Figure, f64)>> {
     let receiver = &course.pair.receiver.namespace;
     let processes = [course.tunnel.ends.as_slice(), &course.tunnel.between].concat();
-    let (before, disorder) = (Usage::of(&processes)?, usage::out_of_order(receiver)?);
+    let (before, disorder) = (Usage::of(&processes)?, tcp_counter(receiver, DISORDER)?);
     let flow = throughput::run(course, &[])?;
     let after = Usage::of(&processes)?;
-    let disorder = usage::out_of_order(receiver)? - disorder;
+    let disorder = tcp_counter(receiver, DISORDER)? - disorder;
     let gigabytes = flow.bytes / 1e9;
     Ok(vec![
         (Figure::OneFlowGbps, flow.gbps),
@@ -103,3 +105,6 @@ fn memory(tunnel: &Tunnel) -> Result<Vec<(Figure, f64)>> {
     let sizes: Vec<_> = tunnel.ends.iter().map(resident).collect::<Result<_>>()?;
     Ok(sizes.into_iter().max().map(|largest| (Figure::ResidentBytes, largest as f64)).into_iter().collect())
 }
+
+/// The kernel's name for segments that it had to put aside because those before them were missing.
+const DISORDER: &str = "TCPOFOQueue";
