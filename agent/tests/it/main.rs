@@ -11,6 +11,7 @@ mod daemon_start;
 mod data_plane;
 mod device;
 mod enrolment;
+mod fuzz_corpus;
 mod host;
 mod hostile;
 mod offload;

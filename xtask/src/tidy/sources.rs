@@ -44,6 +44,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
         collect(&package.directory(), &mut paths)?;
     }
     collect(&workspace.root.join("fuzz/fuzz_targets"), &mut paths)?;
+    collect(&workspace.root.join("fuzz/agent/fuzz_targets"), &mut paths)?;
     paths.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
