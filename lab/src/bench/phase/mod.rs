@@ -15,7 +15,6 @@ use super::contender::Tunnel;
 use super::figure::Figure;
 use super::pair::Pair;
 use super::usage::Usage;
-
 use crate::usage::tcp_counter;
 
 pub(super) use latency::{RAMP, reach};
