@@ -1,8 +1,8 @@
 //! TUN -> UDP: finds each packet's peer, cuts it into segments, seals them and sends them, twice while the path is in doubt.
 //!
 //! The device's queues take turns, so that a flow that sends all it can does not hold up the others; in a turn datagrams are
-//! gathered into runs, and the last of them leave before the thread looks for the next packets. What cannot go is answered by ICMP in the peer's name, handed to the slow path,
-//! or counted.
+//! gathered into runs, and the last of them leave before the thread looks for the next packets. What cannot go is answered
+//! by ICMP in the peer's name, handed to the slow path, or counted.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
