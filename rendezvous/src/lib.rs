@@ -11,7 +11,6 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
-pub mod coordinator;
 pub mod domain;
 pub mod error;
 pub mod keys;

@@ -1,7 +1,8 @@
 //! The devices of the mesh with what is known of them at this moment.
 
+use warren_coordinator::{Presence, ReportedPath};
+
 use crate::app::App;
-use crate::coordinator::{Presence, ReportedPath};
 use crate::domain::Device;
 use crate::error::Error;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use quinn::Connection;
 use tokio_util::bytes::Bytes;
 use tracing::error;
+use warren_coordinator::{Arrival, Member, Presence};
 use warren_proto::certificate::verify_identity;
 use warren_proto::control::{
     EXPORTER_LABEL, Enroll, Enrolled, Hello, Network, PROTOCOL, Refused, RefusedCode, Relay, ToAgent, ToServer,
@@ -16,7 +17,6 @@ use super::Services;
 use super::connection::refused;
 use crate::actions::{self, Enrolment};
 use crate::app::App;
-use crate::coordinator::{Arrival, Presence};
 use crate::domain::DeviceState;
 use crate::error::Error;
 use crate::limits::canonical;
@@ -100,7 +100,7 @@ async fn admit_known(
 }
 
 /// A device we do not know: another process may have enrolled it a moment ago, or it was removed.
-async fn find(app: &App, device: NodeId) -> Result<crate::coordinator::Member, Refused> {
+async fn find(app: &App, device: NodeId) -> Result<Member, Refused> {
     app.hub().refresh(app.store()).await;
     if let Some(member) = app.hub().member(device) {
         return Ok(member);

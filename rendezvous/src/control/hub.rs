@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::bytes::Bytes;
 use tracing::{info, warn};
+use warren_coordinator::{Arrival, Coordinator, Ended, Member, Output, Presence, ReportedPath, RosterChange};
 use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::queue::{Outgoing, Receiver, Sender, queue};
-use crate::coordinator::{Arrival, Coordinator, Member, Output, Presence, ReportedPath, RosterChange};
 use crate::domain::{Device, DeviceState};
 use crate::relay::Table;
 use crate::store::{ChangeKind, Store};
@@ -130,7 +130,7 @@ impl Hub {
         for change in revisions {
             let found = active.remove(&change.subject);
             let found =
-                found.map_or(RosterChange::Ended(DeviceState::Revoked), |device| RosterChange::Active(member(&device)));
+                found.map_or(RosterChange::Ended(Ended::Revoked), |device| RosterChange::Active(member(&device)));
             state.coordinator.handle_roster_change(change.subject, found, change.revision, now);
         }
         // devices whose lines the change log has forgotten
@@ -164,7 +164,8 @@ impl Hub {
             if let Some(device) = store.device(id).await? {
                 let change = match device.state {
                     DeviceState::Active => RosterChange::Active(member(&device)),
-                    ended @ (DeviceState::LoggedOut | DeviceState::Revoked) => RosterChange::Ended(ended),
+                    DeviceState::LoggedOut => RosterChange::Ended(Ended::LoggedOut),
+                    DeviceState::Revoked => RosterChange::Ended(Ended::Revoked),
                 };
                 found.push((revision, id, change));
             }

@@ -7,10 +7,11 @@ use crate::tidy::sources::Source;
 /// The only arrows between our crates. The lab starts the programs and links none.
 const CRATES: &[(&str, &[&str])] = &[
     ("warren-agent", &["warren-proto"]),
+    ("warren-coordinator", &["warren-proto"]),
     ("warren-lab", &[]),
     ("warren-proto", &[]),
-    ("warren-rendezvous", &["warren-proto"]),
-    ("warren-sim", &["warren-proto"]),
+    ("warren-rendezvous", &["warren-coordinator", "warren-proto"]),
+    ("warren-sim", &["warren-coordinator", "warren-proto"]),
     ("xtask", &[]),
 ];
 
@@ -24,8 +25,11 @@ const PROTO_ROWS: &[&[&str]] = &[
     &["node"],
 ];
 
-/// What the rendezvous may use of the core: it has no data plane.
+/// What the rendezvous and its coordinator may use of the core: they have no data plane.
 const RENDEZVOUS_SEES: &[&str] = &["candidate", "certificate", "control", "keys"];
+
+/// Modules of the rendezvous that know nothing of who is online.
+const WITHOUT_COORDINATOR: &[&str] = &["domain", "store"];
 
 /// Arrows inside the programs that must not exist: (crate, module, modules it never names).
 const NEVER: &[(&str, &str, &[&str])] = &[
@@ -36,9 +40,8 @@ const NEVER: &[(&str, &str, &[&str])] = &[
     ("agent", "udp", &["commands", "control", "daemon", "data_plane", "slow_path", "tun"]),
     ("rendezvous", "actions", &["api", "web"]),
     ("rendezvous", "api", &["web"]),
-    ("rendezvous", "coordinator", &["actions", "api", "store", "web"]),
-    ("rendezvous", "domain", &["actions", "api", "app", "control", "coordinator", "store", "web"]),
-    ("rendezvous", "store", &["actions", "api", "control", "coordinator", "web"]),
+    ("rendezvous", "domain", &["actions", "api", "app", "control", "store", "web"]),
+    ("rendezvous", "store", &["actions", "api", "control", "web"]),
     ("rendezvous", "web", &["api"]),
 ];
 
@@ -71,7 +74,11 @@ pub(crate) fn between_modules(sources: &[Source]) -> Vec<String> {
             for seen in names_after(text, "crate::").filter(|seen| !allowed(seen)) {
                 findings.push(format!("{}:{line}: this module must not see {seen}", show(source)));
             }
-            if source.crate_name() == "rendezvous" {
+            let is_offline = source.module().is_some_and(|module| WITHOUT_COORDINATOR.contains(&module));
+            if source.crate_name() == "rendezvous" && is_offline && text.contains("warren_coordinator::") {
+                findings.push(format!("{}:{line}: this module must not see the coordinator", show(source)));
+            }
+            if ["coordinator", "rendezvous"].contains(&source.crate_name()) {
                 for seen in names_after(text, "warren_proto::").filter(|seen| !RENDEZVOUS_SEES.contains(seen)) {
                     findings.push(format!("{}:{line}: the rendezvous must not see the core's {seen}", show(source)));
                 }

@@ -186,11 +186,11 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
     use std::time::Duration;
 
+    use warren_coordinator::{Presence, ReportedPath};
     use warren_proto::control::PathReport;
     use warren_proto::keys::{IdentityPublic, StaticPublic};
 
     use super::*;
-    use crate::coordinator::{Presence, ReportedPath};
     use crate::domain::{Device, DeviceName};
 
     fn view(id: u8, online: bool, kinds: &[&str]) -> DeviceView {

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use warren_proto::control::{MAX_PEERS_PER_MAP, Map, Peer};
 use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
 
-use crate::domain::DeviceState;
-
 /// An active device, as far as others are concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -23,13 +21,22 @@ pub struct Member {
     pub not_after: UnixTime,
 }
 
+/// How a device ceased to be a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It left by itself.
+    LoggedOut,
+    /// An administrator removed it.
+    Revoked,
+}
+
 /// What became of a device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RosterChange {
     /// It is active, with this certificate.
     Active(Member),
     /// It left or was revoked.
-    Ended(DeviceState),
+    Ended(Ended),
 }
 
 #[derive(Debug, Default)]

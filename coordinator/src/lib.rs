@@ -25,9 +25,7 @@ use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usabl
 use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
 use warren_proto::keys::{NodeId, UnixTime};
 
-use crate::domain::DeviceState;
-
-pub use roster::{Member, RosterChange};
+pub use roster::{Ended, Member, RosterChange};
 
 use pair::Pairs;
 use roster::Roster;
@@ -149,18 +147,18 @@ impl Coordinator {
     pub fn handle_roster_change(&mut self, device: NodeId, change: RosterChange, revision: u64, now: Instant) {
         let ended = match &change {
             RosterChange::Active(_) => None,
-            RosterChange::Ended(state) => Some(*state),
+            RosterChange::Ended(how) => Some(*how),
         };
         self.roster.apply(device, change, revision);
         match ended {
             None => self.roster.mark(device, now),
-            Some(state) => self.end(device, state),
+            Some(how) => self.end(device, how),
         }
     }
 
-    fn end(&mut self, device: NodeId, state: DeviceState) {
+    fn end(&mut self, device: NodeId, how: Ended) {
         if self.online.remove(&device).is_some() {
-            self.outputs.push_back(Output::End { device, farewell: farewell(state) });
+            self.outputs.push_back(Output::End { device, farewell: farewell(how) });
         }
         self.close_pairs(device);
         // at once and with whatever was waiting: the revision it carries covers that too
@@ -264,10 +262,10 @@ impl Coordinator {
     }
 }
 
-fn farewell(state: DeviceState) -> ToAgent {
-    match state {
-        DeviceState::LoggedOut => ToAgent::LoggedOut,
-        DeviceState::Active | DeviceState::Revoked => ToAgent::Refused(Refused {
+fn farewell(how: Ended) -> ToAgent {
+    match how {
+        Ended::LoggedOut => ToAgent::LoggedOut,
+        Ended::Revoked => ToAgent::Refused(Refused {
             code: RefusedCode::DeviceRevoked,
             text: "this device was removed from the network by an administrator".to_owned(),
         }),

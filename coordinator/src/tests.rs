@@ -6,8 +6,7 @@ use warren_proto::candidate::{Candidate, CandidateKind};
 use warren_proto::control::{CandidateSet, MAX_PEERS_PER_MAP, Map, PairOpened, PathReport, Start, ToAgent};
 use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
 
-use super::{Arrival, Coordinator, Member, Output, Presence, RosterChange};
-use crate::domain::DeviceState;
+use super::{Arrival, Coordinator, Ended, Member, Output, Presence, RosterChange};
 
 #[test]
 fn a_device_that_arrives_is_told_of_the_whole_mesh_and_the_others_of_it() {
@@ -45,7 +44,7 @@ fn a_device_with_a_fresh_map_of_a_large_mesh_is_told_what_changed_and_who_is_onl
     world.arrive(7).settle();
     let held = world.coordinator.revision();
     world.coordinator.handle_roster_change(id(9), active(9, 2), held + 1, world.now);
-    world.coordinator.handle_roster_change(id(8), RosterChange::Ended(DeviceState::Revoked), held + 2, world.now);
+    world.coordinator.handle_roster_change(id(8), RosterChange::Ended(Ended::Revoked), held + 2, world.now);
     world.settle();
 
     let maps = world.arrive_holding(1, held).maps_to(1);
@@ -80,7 +79,7 @@ fn a_revoked_device_is_cut_off_and_its_peers_are_told_at_once() {
     let revision = world.coordinator.revision() + 1;
 
     world.outputs.clear();
-    world.coordinator.handle_roster_change(id(2), RosterChange::Ended(DeviceState::Revoked), revision, world.now);
+    world.coordinator.handle_roster_change(id(2), RosterChange::Ended(Ended::Revoked), revision, world.now);
     world.drain();
 
     assert!(matches!(
