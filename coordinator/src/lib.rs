@@ -27,7 +27,7 @@ use warren_proto::keys::{NodeId, UnixTime};
 
 pub use roster::{Ended, Member, RosterChange};
 
-use pair::Pairs;
+use pair::{Pairs, outside};
 use roster::Roster;
 
 /// The control connection of an online device.
@@ -209,11 +209,21 @@ impl Coordinator {
             return;
         }
         let set = with_observed(set, online.presence.observed);
-        online.candidates = Some(set.clone());
+        let before = outside(online);
+        online.candidates = Some(set);
+        let moved = outside(online) != before;
         for peer in self.pairs.open_with(device) {
-            self.send(peer, ToAgent::PeerCandidates { peer: device, set: set.clone() });
+            self.tell_candidates(peer, device);
+            if moved && self.has_inner(peer) {
+                self.tell_candidates(device, peer);
+            }
             self.start_if_waiting(device, peer, now);
         }
+    }
+
+    fn has_inner(&self, device: NodeId) -> bool {
+        let set = self.online.get(&device).and_then(|online| online.candidates.as_ref());
+        set.is_some_and(|set| set.candidates.iter().any(|candidate| candidate.kind == CandidateKind::Inner))
     }
 
     /// A device wants to reach a peer.

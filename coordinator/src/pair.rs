@@ -4,14 +4,16 @@
 //! a device whose control connection broke finds its channel as it left it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
+use warren_proto::candidate::CandidateKind;
 use warren_proto::control::{PairOpened, Start, ToAgent};
 use warren_proto::keys::NodeId;
 
 use super::timing::start_delays;
-use super::{Coordinator, Output};
+use super::{Coordinator, Online, Output};
 
 /// Two different devices, the lower id first.
 type Key = [NodeId; 2];
@@ -151,9 +153,17 @@ impl Coordinator {
         if let Some(relay) = self.online.get(&device).and_then(|online| online.relay) {
             self.send(device, ToAgent::PairOpened(PairOpened { peer, relay, channel, attempt }));
         }
-        if let Some(set) = self.online.get(&peer).and_then(|online| online.candidates.clone()) {
-            self.send(device, ToAgent::PeerCandidates { peer, set });
+        self.tell_candidates(device, peer);
+    }
+
+    /// Tells a device where its peer may be reached, as far as that means anything where the device is.
+    pub(super) fn tell_candidates(&mut self, device: NodeId, peer: NodeId) {
+        let (Some(here), Some(there)) = (self.online.get(&device), self.online.get(&peer)) else { return };
+        let Some(mut set) = there.candidates.clone() else { return };
+        if outside(here).is_disjoint(&outside(there)) {
+            set.candidates.retain(|candidate| candidate.kind != CandidateKind::Inner);
         }
+        self.send(device, ToAgent::PeerCandidates { peer, set });
     }
 
     /// Starts now, at the next time allowed, or once both have said where they are.
@@ -231,6 +241,14 @@ impl Coordinator {
             self.outputs.push_back(Output::CloseChannel(channels));
         }
     }
+}
+
+/// The addresses under which the outermost NAT shows a device. IPv4 alone: IPv6 has no NAT to be behind together.
+pub(super) fn outside(online: &Online) -> BTreeSet<IpAddr> {
+    let told = online.candidates.iter().flat_map(|set| &set.candidates);
+    let told = told.filter(|candidate| matches!(candidate.kind, CandidateKind::Mapped | CandidateKind::Reflexive));
+    let addresses = told.map(|candidate| candidate.addr.ip()).chain([online.presence.observed.ip()]);
+    addresses.filter(IpAddr::is_ipv4).collect()
 }
 
 fn key(a: NodeId, b: NodeId) -> Key {

@@ -217,6 +217,43 @@ fn candidates_always_include_the_address_we_see_and_older_ones_are_dropped() {
 }
 
 #[test]
+fn an_inner_address_is_told_only_to_those_behind_the_same_outer_nat() {
+    let mut world = World::with_members(3);
+    world.arrive(1).arrive(2).arrive(3).settle();
+    let inner = Candidate { addr: "100.64.0.9:40000".parse().unwrap(), kind: CandidateKind::Inner };
+    // 1 and 2 are seen under one address
+    world.coordinator.handle_measurement(id(3), elsewhere(3), Duration::from_millis(3));
+    world.locate(2).locate(3).connect(1, 2).connect(1, 3);
+
+    let set = CandidateSet { epoch: 1, candidates: vec![inner], ..CandidateSet::default() };
+    world.coordinator.handle_candidates(id(1), set, world.now);
+    world.drain();
+
+    assert!(world.candidates_to(2).last().unwrap().candidates.contains(&inner));
+    assert!(!world.candidates_to(3).last().unwrap().candidates.contains(&inner));
+}
+
+#[test]
+fn whoever_turns_out_to_be_behind_the_same_outer_nat_is_told_the_inner_address() {
+    let mut world = World::with_members(2);
+    world.arrive(1).arrive(2).settle();
+    let inner = Candidate { addr: "100.64.0.9:40000".parse().unwrap(), kind: CandidateKind::Inner };
+    world.coordinator.handle_measurement(id(2), elsewhere(2), Duration::from_millis(3));
+    world.locate(2).connect(1, 2);
+    let set = CandidateSet { epoch: 1, candidates: vec![inner], ..CandidateSet::default() };
+    world.coordinator.handle_candidates(id(1), set, world.now);
+    world.drain();
+    assert!(!world.candidates_to(2).last().unwrap().candidates.contains(&inner));
+
+    let seen = Candidate { addr: observed(1), kind: CandidateKind::Reflexive };
+    let set = CandidateSet { epoch: 2, candidates: vec![seen], ..CandidateSet::default() };
+    world.coordinator.handle_candidates(id(2), set, world.now);
+    world.drain();
+
+    assert!(world.candidates_to(2).last().unwrap().candidates.contains(&inner));
+}
+
+#[test]
 fn strangers_and_nonsense_are_ignored() {
     let mut world = World::with_members(2);
     world.arrive(1).settle();
@@ -371,6 +408,10 @@ fn online(map: &Map) -> Vec<(u16, bool)> {
 
 fn observed(number: u16) -> std::net::SocketAddr {
     ([198, 51, 100, 1], 40000 + number).into()
+}
+
+fn elsewhere(number: u16) -> std::net::SocketAddr {
+    ([203, 0, 113, 1], 40000 + number).into()
 }
 
 fn report(peer: u16, kind: &str) -> PathReport {

@@ -18,6 +18,8 @@ pub struct Candidate {
 pub enum CandidateKind {
     /// An address of one of the device's own interfaces.
     Host,
+    /// A port mapping on a gateway that has no public address itself: good for those behind the same NAT further out.
+    Inner,
     /// Set by the operator.
     Static,
     /// A port mapping that the gateway granted (PCP, NAT-PMP, UPnP).
@@ -33,6 +35,7 @@ impl CandidateKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
+            Self::Inner => "inner",
             Self::Static => "static",
             Self::Mapped => "mapped",
             Self::Reflexive => "reflexive",

@@ -275,6 +275,7 @@ fn encode_candidate(candidate: &Candidate) -> wire::Candidate {
         CandidateKind::Mapped => wire::CandidateKind::Mapped,
         CandidateKind::Reflexive => wire::CandidateKind::Reflexive,
         CandidateKind::Guessed => wire::CandidateKind::Guessed,
+        CandidateKind::Inner => wire::CandidateKind::Inner,
     };
     wire::Candidate { addr: candidate.addr.to_string(), kind: kind.into() }
 }
@@ -290,6 +291,7 @@ fn candidates(epoch: u64, items: Vec<wire::Candidate>, nat: Option<wire::NatRepo
                 wire::CandidateKind::Mapped => CandidateKind::Mapped,
                 wire::CandidateKind::Reflexive => CandidateKind::Reflexive,
                 wire::CandidateKind::Guessed => CandidateKind::Guessed,
+                wire::CandidateKind::Inner => CandidateKind::Inner,
                 wire::CandidateKind::Unspecified => return None,
             };
             let addr = item.addr.parse().ok().filter(|addr| is_usable(*addr))?;

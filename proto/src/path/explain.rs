@@ -131,6 +131,10 @@ pub struct Attempt {
 pub enum Technique {
     /// Probes to an address that should need no punching.
     Direct,
+    /// Probes to a port mapping on the peer's gateway, inside the NAT that both gateways sit behind.
+    Inner,
+    /// Probes to a port mapping on the peer's gateway.
+    Mapped,
     /// Probes to an address that probed us.
     PeerReflexive,
     /// A low-TTL opener, then probes.
@@ -146,6 +150,8 @@ impl Technique {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Inner => "inner",
+            Self::Mapped => "mapped",
             Self::PeerReflexive => "peer-reflexive",
             Self::Punch => "punch",
             Self::Recheck => "recheck",

@@ -191,7 +191,7 @@ impl Agent {
             self.check(remote, now);
             return;
         }
-        let technique = if needs_punching(pair) { Technique::Punch } else { Technique::Direct };
+        let technique = technique(pair);
         (pair.probes, pair.plan) = (0, plan);
         self.log.open(round.number, technique, remote, now);
     }
@@ -279,6 +279,16 @@ fn needs_punching(pair: &Pair) -> bool {
         (Remote::Direct(addr), Origin::Candidate(kind)) => addr.is_ipv4() && kind != CandidateKind::Host,
         (Remote::Direct(addr), Origin::PeerReflexive) => addr.is_ipv4() && !is_private(addr.ip()),
         (Remote::Direct(_), Origin::Relay) | (Remote::Relay(_), _) => false,
+    }
+}
+
+/// What a round's probes to an address amount to.
+fn technique(pair: &Pair) -> Technique {
+    match pair.origin {
+        Origin::Candidate(CandidateKind::Inner) => Technique::Inner,
+        Origin::Candidate(CandidateKind::Mapped) => Technique::Mapped,
+        Origin::Candidate(_) | Origin::PeerReflexive | Origin::Relay if needs_punching(pair) => Technique::Punch,
+        Origin::Candidate(_) | Origin::PeerReflexive | Origin::Relay => Technique::Direct,
     }
 }
 

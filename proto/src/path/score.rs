@@ -25,7 +25,8 @@ impl Tier {
     pub(super) fn of(remote: Remote, site: &Site) -> Self {
         match remote {
             Remote::Relay(_) => Self::Relay,
-            Remote::Direct(addr) if is_private(addr.ip()) => Self::Lan,
+            // a carrier's own network (RFC 6598) is private and still nobody's LAN
+            Remote::Direct(addr) if is_private(addr.ip()) && !is_carriers(addr.ip()) => Self::Lan,
             Remote::Direct(addr) if site.is_ours(addr.ip()) => Self::Hairpin,
             Remote::Direct(_) => Self::Direct,
         }
@@ -53,16 +54,22 @@ impl Site {
 }
 
 fn public_addresses(set: &CandidateSet) -> Vec<IpAddr> {
-    let reflexive = set.candidates.iter().filter(|candidate| candidate.kind == CandidateKind::Reflexive);
-    reflexive.map(|candidate| candidate.addr.ip()).filter(|ip| ip.is_ipv4()).collect()
+    // a mapping may be what a server sees as well, and is then offered once, as the better of both
+    let outside = |kind| matches!(kind, CandidateKind::Mapped | CandidateKind::Reflexive);
+    let seen = set.candidates.iter().filter(|candidate| outside(candidate.kind));
+    seen.map(|candidate| candidate.addr.ip()).filter(|ip| ip.is_ipv4()).collect()
 }
 
 /// Whether an address means nothing outside its own site: RFC 1918, RFC 6598 (inside of a carrier's NAT), RFC 4193.
 pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64),
+        IpAddr::V4(v4) => v4.is_private() || is_carriers(ip),
         IpAddr::V6(ip) => ip.is_unique_local(),
     }
+}
+
+fn is_carriers(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
 }
 
 /// A path's quality.
@@ -147,6 +154,14 @@ mod tests {
         assert!(site.shared);
         assert_eq!(Tier::of(Remote::Direct("203.0.113.1:5000".parse().unwrap()), &site), Tier::Hairpin);
         assert!(!Site::of(&set("203.0.113.1:4000"), &set("203.0.113.2:5000")).shared);
+    }
+
+    #[test]
+    fn the_inside_of_a_carrier_is_better_than_its_hairpin_and_no_lan() {
+        let tier = |addr: &str| Tier::of(Remote::Direct(addr.parse().unwrap()), &Site::default());
+
+        assert_eq!(tier("100.64.0.9:4000"), Tier::Direct);
+        assert_eq!(tier("10.64.0.9:4000"), Tier::Lan);
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn every_kind_of_candidate_and_of_nat_survives_the_wire() {
         (CandidateKind::Mapped, NatMapping::EndpointIndependent),
         (CandidateKind::Reflexive, NatMapping::EndpointDependent),
         (CandidateKind::Guessed, NatMapping::Unknown),
+        (CandidateKind::Inner, NatMapping::Unknown),
     ] {
         let candidates = vec![Candidate { addr: "[2001:db8::1]:4000".parse().unwrap(), kind }];
         let nat = NatReport { mapping, preserves_port: false };
