@@ -8,6 +8,7 @@ pub mod agent;
 pub mod bench;
 pub mod binaries;
 pub mod capture;
+pub mod classify;
 pub mod dashboard;
 pub mod demo;
 mod gate;

@@ -5,14 +5,14 @@
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
 use crate::binaries;
 use crate::gate;
-use crate::namespace;
+use crate::namespace::{self, Namespace};
 
 /// The name of one run; unique on this machine while it and its successors live.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +63,16 @@ impl Run {
         Ok(directory)
     }
 
+    /// Gives the programs of a namespace a file of their own in place of one below /etc (ip-netns(8)).
+    pub(crate) fn provide(&self, namespace: &Namespace, name: &str, text: &str) -> Result<()> {
+        let directory = Path::new(ETC).join(namespace.name());
+        gate::pass(|| {
+            fs::create_dir_all(&directory)?;
+            fs::write(directory.join(name), text)
+        })
+        .with_context(|| format!("provide {name} to {}", namespace.name()))
+    }
+
     /// Ends every process in its namespaces and removes them and its directory.
     pub fn remove(&self) -> Result<()> {
         gate::pass(|| remove_where(|name| name.strip_prefix(&format!("{self}-")).is_some() || name == self.to_string()))
@@ -91,7 +101,9 @@ fn remove_where(condemned: impl Fn(&str) -> bool) -> Result<()> {
     for name in namespace::all()?.iter().filter(|name| condemned(name)) {
         namespace::destroy(name)?;
     }
-    for entry in fs::read_dir(std::env::temp_dir())?.flatten() {
+    // Nobody may ever have made the second.
+    let beside = [std::env::temp_dir(), ETC.into()].map(fs::read_dir).into_iter().flatten();
+    for entry in beside.flatten().flatten() {
         if entry.file_name().to_str().is_some_and(&condemned) {
             fs::remove_dir_all(entry.path()).with_context(|| format!("remove {}", entry.path().display()))?;
         }
@@ -118,6 +130,8 @@ fn start_time(pid: u32) -> Option<u64> {
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
+/// Where iproute2 looks for files that a namespace has of its own.
+const ETC: &str = "/etc/netns";
 /// Marks what is ours among the machine's namespaces.
 const PREFIX: &str = "warrenlab-";
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::binaries;
 use crate::host::{Daemon, Finished};
 use crate::namespace::Namespace;
-use crate::topology::{Internet, RENDEZVOUS};
+use crate::topology::{Internet, RENDEZVOUS, RENDEZVOUS_NAME};
 
 /// A rendezvous in the lab's public server.
 #[derive(Debug)]
@@ -18,30 +18,37 @@ pub struct Server {
     namespace: Namespace,
     data: PathBuf,
     log: PathBuf,
+    settings: Vec<String>,
     daemon: Daemon,
 }
 
 impl Server {
     /// Starts it on an empty data directory and waits until it is ready.
     pub fn start(internet: &Internet) -> Result<Self> {
-        Self::start_on(internet.rendezvous.clone(), &internet.directory(), internet.records())
+        let settings = if internet.has_ipv6 { dual_stack() } else { at_address() };
+        Self::start_with(internet.rendezvous.clone(), &internet.directory(), internet.records(), settings)
     }
 
     /// Starts it in a namespace that has the rendezvous's address: its data lie in the run's directory, its log among
     /// the records.
     pub fn start_on(namespace: Namespace, directory: &Path, records: &Path) -> Result<Self> {
+        Self::start_with(namespace, directory, records, at_address())
+    }
+
+    fn start_with(namespace: Namespace, directory: &Path, records: &Path, settings: Vec<String>) -> Result<Self> {
         let program = binaries::rendezvous()?;
         let data = directory.join("rendezvous");
         let log = records.join("rendezvous.log");
-        let daemon = Daemon::start(&mut run_command(&program, &namespace, &data), &log)?;
-        let mut server = Self { program, namespace, data, log, daemon };
+        let daemon = Daemon::start(&mut run_command(&program, &namespace, &data, &settings), &log)?;
+        let mut server = Self { program, namespace, data, log, settings, daemon };
         server.wait_ready()?;
         Ok(server)
     }
 
     /// Starts it again on the data it had.
     pub fn restart(&mut self) -> Result<()> {
-        self.daemon = Daemon::start(&mut run_command(&self.program, &self.namespace, &self.data), &self.log)?;
+        let mut command = run_command(&self.program, &self.namespace, &self.data, &self.settings);
+        self.daemon = Daemon::start(&mut command, &self.log)?;
         self.wait_ready()
     }
 
@@ -76,8 +83,7 @@ impl Server {
     /// One of its commands, run to its end on the same data directory.
     pub fn run(&self, words: &[&str]) -> Result<Finished> {
         let mut command = self.namespace.command(&self.program);
-        command.args(words).arg("--data-dir").arg(&self.data);
-        command.args(["--public-addr", &RENDEZVOUS.to_string()]);
+        command.args(words).arg("--data-dir").arg(&self.data).args(&self.settings);
         Finished::run(&mut command)
     }
 
@@ -92,10 +98,23 @@ impl Server {
     }
 }
 
-fn run_command(program: &PathBuf, namespace: &Namespace, data: &PathBuf) -> Command {
+fn run_command(program: &PathBuf, namespace: &Namespace, data: &PathBuf, settings: &[String]) -> Command {
     let mut command = namespace.command(program);
-    command.arg("run").arg("--data-dir").arg(data).args(["--public-addr", &RENDEZVOUS.to_string()]);
+    command.arg("run").arg("--data-dir").arg(data).args(settings);
     command
+}
+
+/// Known by its IPv4 address.
+fn at_address() -> Vec<String> {
+    ["--public-addr", &RENDEZVOUS.to_string()].map(str::to_owned).to_vec()
+}
+
+/// Known by a name that has addresses of both families, and listening on both.
+fn dual_stack() -> Vec<String> {
+    let listeners = [("web", 443), ("quic", 443), ("stun", 3478), ("relay", 3480)];
+    let listen = listeners.map(|(service, port)| [format!("--{service}-listen"), format!("[::]:{port}")]);
+    let name = ["--public-addr".to_owned(), RENDEZVOUS_NAME.to_owned()];
+    listen.into_iter().flatten().chain(name).collect()
 }
 
 /// A first start makes keys and a database, in a debug build on a busy machine.

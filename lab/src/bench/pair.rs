@@ -98,7 +98,7 @@ impl Drop for Pair {
 }
 
 fn host(run: &Run, label: &str, address: Ipv4Addr) -> Result<Host> {
-    Ok(Host { namespace: Namespace::create(run.namespace(label))?, label: label.to_owned(), address })
+    Ok(Host { namespace: Namespace::create(run.namespace(label))?, label: label.to_owned(), address, address_v6: None })
 }
 
 /// The hosts' end of the cable between them.

@@ -2,56 +2,76 @@
 //! concluded from how Warren gets through them.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use warren_lab::namespace::Namespace;
+use warren_lab::classify::{self, Class, Filtering, PORT, Reflector, hears, open};
 use warren_lab::nat::{self, NatKind};
-use warren_lab::topology::{Host, Internet, Place, RENDEZVOUS, RENDEZVOUS_SECOND};
+use warren_lab::topology::{Internet, Place, RENDEZVOUS};
 
 #[test]
-fn a_port_restricted_nat_keeps_one_port_and_lets_in_only_who_was_asked() -> Result<()> {
-    let internet = Internet::figure_one("nat-port-restricted", NatKind::PortRestricted, NatKind::PortRestricted)?;
+fn every_kind_of_nat_is_what_it_is_called() -> Result<()> {
+    let labels: Vec<_> = NatKind::ALL.iter().map(|kind| [kind.name()]).collect();
+    let places: Vec<_> = NatKind::ALL.iter().zip(&labels).map(|(nat, hosts)| Place { nat: *nat, hosts }).collect();
+    let internet = Internet::build("nat-kinds", &places)?;
 
-    let seen = observe(&internet, internet.host("laptop")?)?;
+    for kind in NatKind::ALL {
+        let host = internet.host(kind.name())?;
+        let class = classify::measure(&internet, host)?;
+        let class_v6 = classify::measure_v6(&internet, host)?;
 
-    ensure!(seen.mappings == BTreeSet::from([SocketAddr::new(internet.sites[0].public.into(), PORT)]), "{seen:?}");
-    ensure!(!seen.same_address_gets_in && !seen.stranger_gets_in, "{seen:?}");
+        println!("{}: {class}", kind.name());
+        ensure!(class == Class::expected(kind), "{kind:?} is {class:?}");
+        let firewall = kind.has_ipv6().then_some(Filtering::AddressAndPortDependent);
+        ensure!(class_v6 == firewall, "{kind:?} over IPv6: {class_v6:?}");
+    }
     Ok(())
 }
 
 #[test]
-fn a_full_cone_nat_keeps_one_port_and_lets_in_anyone() -> Result<()> {
-    let internet = Internet::figure_one("nat-full-cone", NatKind::FullCone, NatKind::PortRestricted)?;
+fn hosts_that_cannot_see_each_other_meet_at_the_outer_address_of_a_nat_that_hairpins() -> Result<()> {
+    let meet = |title: &str, nat: NatKind| -> Result<bool> {
+        let internet = Internet::build(title, &[Place { nat, hosts: &["laptop", "tablet"] }])?;
+        let reflector = Reflector::start(&internet.rendezvous, RENDEZVOUS.into(), 3478)?;
+        let laptop = open(&internet.host("laptop")?.namespace, PORT)?;
+        let tablet = open(&internet.host("tablet")?.namespace, PORT + 1)?;
+        let outside = [&laptop, &tablet].map(|socket| reflector.ask(socket));
+        let [Some(laptop_outside), Some(tablet_outside)] = outside.map(Result::ok).map(Option::flatten) else {
+            anyhow::bail!("the way out is not there");
+        };
 
-    let seen = observe(&internet, internet.host("laptop")?)?;
+        tablet.send_to(b"direct", (internet.host("laptop")?.address, PORT))?;
+        ensure!(hears(&laptop)?.is_none(), "they see each other");
+        // Each opens its own NAT first, as agents do.
+        laptop.send_to(b"hello", tablet_outside)?;
+        hears(&tablet)?;
+        tablet.send_to(b"hello", laptop_outside)?;
+        let heard = hears(&laptop)?;
+        ensure!(heard.is_none_or(|from| from == tablet_outside), "the source is {heard:?}");
+        Ok(heard.is_some())
+    };
 
-    ensure!(seen.mappings == BTreeSet::from([SocketAddr::new(internet.sites[0].public.into(), PORT)]), "{seen:?}");
-    ensure!(seen.same_address_gets_in && seen.stranger_gets_in, "{seen:?}");
+    ensure!(meet("nat-hairpin", NatKind::Hairpin)?, "no hairpin");
+    ensure!(meet("nat-carrier-hairpin", NatKind::CarrierGradeHairpin)?, "no hairpin at the carrier");
+    ensure!(!meet("nat-carrier", NatKind::CarrierGrade)?, "a carrier without hairpin lets subscribers meet");
     Ok(())
 }
 
 #[test]
-fn a_symmetric_nat_gives_each_destination_its_own_port() -> Result<()> {
-    let internet = Internet::figure_one("nat-symmetric", NatKind::Symmetric, NatKind::PortRestricted)?;
+fn a_router_that_takes_strays_itself_gives_the_hosts_port_away() -> Result<()> {
+    for (nat, spoilt) in [(NatKind::PortRestricted, false), (NatKind::PortRestrictedOpen, true)] {
+        let internet = Internet::figure_one("nat-open-input", nat, NatKind::None)?;
+        let laptop = open(&internet.host("laptop")?.namespace, PORT)?;
+        let desktop = open(&internet.host("desktop")?.namespace, PORT)?;
+        let [coffee_shop, home] = [0, 1].map(|site| SocketAddr::new(internet.sites[site].public.into(), PORT));
 
-    let seen = observe(&internet, internet.host("laptop")?)?;
+        desktop.send_to(b"too early", coffee_shop)?;
+        ensure!(hears(&laptop)?.is_none(), "a stranger got in");
+        laptop.send_to(b"hello", home)?;
+        let seen = hears(&desktop)?.context("hear the laptop")?;
 
-    ensure!(seen.mappings.len() == 4, "{seen:?}");
-    ensure!(!seen.same_address_gets_in && !seen.stranger_gets_in, "{seen:?}");
-    Ok(())
-}
-
-#[test]
-fn a_host_without_nat_is_seen_as_it_is() -> Result<()> {
-    let internet = Internet::figure_one("nat-none", NatKind::None, NatKind::PortRestricted)?;
-    let laptop = internet.host("laptop")?;
-
-    let seen = observe(&internet, laptop)?;
-
-    ensure!(seen.mappings == BTreeSet::from([SocketAddr::new(laptop.address.into(), PORT)]), "{seen:?}");
-    ensure!(seen.same_address_gets_in && seen.stranger_gets_in, "{seen:?}");
+        ensure!((seen != coffee_shop) == spoilt, "{nat:?}: the laptop is seen as {seen}");
+    }
     Ok(())
 }
 
@@ -59,12 +79,12 @@ fn a_host_without_nat_is_seen_as_it_is() -> Result<()> {
 fn two_hosts_behind_one_nat_have_one_address_and_two_ports() -> Result<()> {
     let places = [Place { nat: NatKind::PortRestricted, hosts: &["laptop", "tablet"] }];
     let internet = Internet::build("nat-two-hosts", &places)?;
-    let reflector = Reflector::start(&internet.rendezvous, RENDEZVOUS, 3478)?;
+    let reflector = Reflector::start(&internet.rendezvous, RENDEZVOUS.into(), 3478)?;
 
     let mut mappings = BTreeSet::new();
     for label in ["laptop", "tablet"] {
         let socket = open(&internet.host(label)?.namespace, PORT)?;
-        mappings.insert(reflector.ask(&socket)?);
+        mappings.insert(reflector.ask(&socket)?.context("an answer")?);
     }
 
     ensure!(mappings.len() == 2, "the same local port on both hosts: {mappings:?}");
@@ -120,90 +140,15 @@ fn blocking_the_direct_way_leaves_the_way_to_the_server() -> Result<()> {
     let laptop = open(&internet.host("laptop")?.namespace, PORT)?;
     let desktop = open(&internet.host("desktop")?.namespace, PORT)?;
     let home = SocketAddr::new(internet.sites[1].public.into(), PORT);
-    let reflector = Reflector::start(&internet.rendezvous, RENDEZVOUS, 3478)?;
+    let reflector = Reflector::start(&internet.rendezvous, RENDEZVOUS.into(), 3478)?;
 
     internet.block_direct()?;
     laptop.send_to(b"hello", home)?;
     ensure!(hears(&desktop)?.is_none(), "the way is not blocked");
-    reflector.ask(&laptop)?;
+    ensure!(reflector.ask(&laptop)?.is_some(), "the way to the server is blocked too");
 
     internet.unblock_direct()?;
     laptop.send_to(b"hello", home)?;
     ensure!(hears(&desktop)?.is_some(), "the way is still blocked");
     Ok(())
 }
-
-/// A NAT's behaviour as the internet sees it.
-#[derive(Debug)]
-struct Seen {
-    /// The host's address as seen by two addresses with two ports each.
-    mappings: BTreeSet<SocketAddr>,
-    /// Whether an address that was asked gets in from a port that was not.
-    same_address_gets_in: bool,
-    /// Whether an address that was never asked gets in.
-    stranger_gets_in: bool,
-}
-
-fn observe(internet: &Internet, host: &Host) -> Result<Seen> {
-    let socket = open(&host.namespace, PORT)?;
-    let mut mappings = BTreeSet::new();
-    for (address, port) in
-        [(RENDEZVOUS, 3478), (RENDEZVOUS, 3479), (RENDEZVOUS_SECOND, 3478), (RENDEZVOUS_SECOND, 3479)]
-    {
-        mappings.insert(Reflector::start(&internet.rendezvous, address, port)?.ask(&socket)?);
-    }
-
-    let first = *mappings.first().context("see a mapping")?;
-    let same_address = open_at(&internet.rendezvous, RENDEZVOUS, 5000)?;
-    same_address.send_to(b"another port", first)?;
-    let same_address_gets_in = hears(&socket)?.is_some();
-    let stranger = open(&internet.host("desktop")?.namespace, 5000)?;
-    stranger.send_to(b"a stranger", first)?;
-    let stranger_gets_in = hears(&socket)?.is_some();
-    Ok(Seen { mappings, same_address_gets_in, stranger_gets_in })
-}
-
-/// Tells whoever asks which address it sees.
-struct Reflector {
-    socket: UdpSocket,
-    at: SocketAddr,
-}
-
-impl Reflector {
-    fn start(namespace: &Namespace, address: Ipv4Addr, port: u16) -> Result<Self> {
-        Ok(Self { socket: open_at(namespace, address, port)?, at: SocketAddr::new(address.into(), port) })
-    }
-
-    /// The socket's address as this reflector sees it; the way back is checked too.
-    fn ask(&self, socket: &UdpSocket) -> Result<SocketAddr> {
-        socket.send_to(b"who am I?", self.at)?;
-        let seen = hears(&self.socket)?.with_context(|| format!("nothing reached {}", self.at))?;
-        self.socket.send_to(b"an answer", seen)?;
-        ensure!(hears(socket)? == Some(self.at), "the answer of {} did not come back", self.at);
-        Ok(seen)
-    }
-}
-
-fn open(namespace: &Namespace, port: u16) -> Result<UdpSocket> {
-    open_at(namespace, Ipv4Addr::UNSPECIFIED, port)
-}
-
-fn open_at(namespace: &Namespace, address: Ipv4Addr, port: u16) -> Result<UdpSocket> {
-    let socket = namespace.inside(|| UdpSocket::bind((address, port)))??;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    Ok(socket)
-}
-
-/// Who sent the next datagram, if one comes.
-fn hears(socket: &UdpSocket) -> Result<Option<SocketAddr>> {
-    match socket.recv_from(&mut [0; 64]) {
-        Ok((_, from)) => Ok(Some(from)),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The local port of every host: a NAT that keeps ports shows it outside.
-const PORT: u16 = 40_000;
-/// A datagram crosses the whole lab in well under a millisecond.
-const PATIENCE: Duration = Duration::from_millis(200);
