@@ -95,6 +95,10 @@ fn travel(packet: &[u8]) {
     let _ = inner::parse(packet);
     let _ = inner::addresses(packet);
     let _ = inner::too_big(packet, 1400, IpAddr::from([100, 64, 0, 2]));
+    for pieces in [Some(packet.to_vec()), inner::as_fragment(packet, 7)].iter().flatten() {
+        let pieces = inner::fragments(pieces, 600).unwrap_or_default();
+        assert!(pieces.iter().all(|piece| piece.len() <= 600 && inner::parse(piece).is_ok()));
+    }
     let (sender, receiver) = associations();
     let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
     buffer[HEADROOM..HEADROOM + packet.len()].copy_from_slice(packet);

@@ -21,7 +21,6 @@ pub mod coalesce;
 mod counters;
 mod departures;
 mod fib;
-mod fragment;
 mod inbound;
 mod outbound;
 mod scheduling;

@@ -22,7 +22,6 @@ use super::Shared;
 use super::answer::AnswerBudget;
 use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
-use super::fragment::{as_fragment, fragments};
 use super::scheduling;
 use super::segment::Cut;
 use super::upcall::Upcall;
@@ -122,8 +121,8 @@ impl<T: Tun> Outbound<T> {
     fn seal_in_fragments(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>) -> Result<(), Discard> {
         for index in 0..cut.count() {
             self.fragmented = self.fragmented.wrapping_add(1);
-            let packet = as_fragment(&cut.packet(index)?, self.fragmented).ok_or(Discard::InnerTooBig)?;
-            self.seal_pieces(peer, lane, &fragments(&packet, lane.whole_mtu)?)?;
+            let packet = inner::as_fragment(&cut.packet(index)?, self.fragmented).ok_or(Discard::InnerTooBig)?;
+            self.seal_pieces(peer, lane, &inner::fragments(&packet, lane.whole_mtu)?)?;
         }
         Ok(())
     }
@@ -177,7 +176,7 @@ impl<T: Tun> Outbound<T> {
     fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>, limit: usize) -> Result<(), Discard> {
         for index in 0..cut.count() {
             let packet = cut.packet(index)?;
-            let pieces = fragments(&packet, lane.whole_mtu).inspect_err(|_| {
+            let pieces = inner::fragments(&packet, lane.whole_mtu).inspect_err(|_| {
                 let from = peer.address(lane.sa.spi().family());
                 self.answer(&packet, |packet| inner::too_big(packet, limit, from));
             })?;

@@ -14,7 +14,7 @@ mod v6;
 use std::net::IpAddr;
 use std::ops::Range;
 
-pub use fragment::fragment;
+pub use fragment::{as_fragment, fragments};
 pub use icmp::{Unreachable, too_big, unreachable};
 
 use crate::io::{Discard, Ecn};
@@ -162,14 +162,6 @@ impl Template {
         match &self.0 {
             PerFamily::V4(_) => v4::HEADER_LEN,
             PerFamily::V6(_) => v6::HEADER_LEN,
-        }
-    }
-
-    /// The size below which a packet of this family cannot be refused as too big.
-    pub(crate) const fn min_mtu(&self) -> usize {
-        match &self.0 {
-            PerFamily::V4(_) => MIN_MTU_V4,
-            PerFamily::V6(_) => MIN_MTU_V6,
         }
     }
 

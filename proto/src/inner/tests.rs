@@ -192,46 +192,6 @@ fn errors_later_fragments_and_fragmentable_packets_are_not_answered() {
     assert!(too_big(&echo_v4, 1400, template_v4().destination()).is_some());
 }
 
-#[test]
-fn fragments_fit_and_put_together_are_the_packet() {
-    let segment: Vec<u8> = (0..3000).map(|n| n as u8).collect();
-    let packet = fragmentable(&segment);
-
-    let fragments = fragment(&packet, 1419).unwrap();
-
-    assert_eq!(fragments.len(), 3);
-    assert_eq!(reassemble(&fragments), segment);
-    for piece in &fragments {
-        assert!(piece.len() <= 1419);
-        assert_eq!(template_v4().classify(piece).map(|(_, form)| form), Ok(Form::Whole));
-    }
-}
-
-#[test]
-fn a_fragment_is_cut_further_and_stays_in_its_place() {
-    let segment: Vec<u8> = (0..3000).map(|n| n as u8).collect();
-    let coarse = fragment(&fragmentable(&segment), 1420).unwrap();
-
-    let fine: Vec<Vec<u8>> = coarse.iter().flat_map(|piece| fragment(piece, 300).unwrap()).collect();
-
-    assert_eq!(reassemble(&fine), segment);
-}
-
-#[test]
-fn what_must_not_be_cut_is_not() {
-    let mut with_options = fragmentable(&[0; 100]);
-    with_options[0] = 0x46;
-    mend_checksum(&mut with_options);
-    let mut beyond_the_end = fragmentable(&[0; 100]);
-    beyond_the_end[6..8].copy_from_slice(&0x1fff_u16.to_be_bytes());
-    mend_checksum(&mut beyond_the_end);
-
-    assert_eq!(fragment(&packet(&template_v4(), 17, Ecn::NotEct, &[0; 100]), 100), None);
-    assert_eq!(fragment(&packet(&template_v6(), 17, Ecn::NotEct, &[0; 100]), 100), None);
-    assert_eq!(fragment(&with_options, 100), None);
-    assert_eq!(fragment(&beyond_the_end, 100), None);
-}
-
 /// What a case does to a canonical packet.
 type Change = fn(&mut [u8]);
 
@@ -250,27 +210,6 @@ fn packet(template: &Template, protocol: u8, ecn: Ecn, payload: &[u8]) -> Vec<u8
     template.rebuild(&mut packet, protocol, ecn, payload.len()).unwrap();
     packet.extend(payload);
     packet
-}
-
-/// An IPv4 packet without DF.
-fn fragmentable(segment: &[u8]) -> Vec<u8> {
-    let mut packet = packet(&template_v4(), 17, Ecn::NotEct, segment);
-    packet[4..7].copy_from_slice(&[0x12, 0x34, 0]);
-    mend_checksum(&mut packet);
-    packet
-}
-
-/// Lays fragments where their offsets say; fails unless the last alone says that none follow.
-fn reassemble(fragments: &[Vec<u8>]) -> Vec<u8> {
-    let mut segment = Vec::new();
-    for (index, piece) in fragments.iter().enumerate() {
-        let word = u16::from_be_bytes([piece[6], piece[7]]);
-        assert_eq!(usize::from(word & 0x1fff) * 8, segment.len());
-        assert_eq!(word & 0x2000 != 0, index + 1 < fragments.len());
-        assert_eq!(piece[4..6], [0x12, 0x34]);
-        segment.extend(&piece[parse(piece).unwrap().payload()]);
-    }
-    segment
 }
 
 fn mend_checksum(packet: &mut [u8]) {

@@ -34,7 +34,7 @@ use crate::wire::{esp, relay};
 
 pub use crate::wire::esp::NextHeader;
 pub use inbound::{Content, InboundSa};
-pub use outbound::{MAX_CONTROL_LEN, Number, Numbers, OutboundSa, Refit};
+pub use outbound::{MAX_CONTROL_LEN, Number, Numbers, OutboundSa};
 pub use rotation::{Rotation, Session, SessionParams};
 
 /// Room the caller leaves before an inner packet to be sealed and before a datagram to be opened.

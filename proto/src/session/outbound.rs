@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::crypto::Suite;
-use crate::inner::{self, Form, Outline, Template};
+use crate::inner::{Form, Outline, Template};
 use crate::io::Discard;
 use crate::keys::{NodeId, Spi};
 use crate::wire::esp::{Header, NextHeader};
@@ -49,27 +49,7 @@ impl OutboundSa {
     /// # Panics
     /// Unless the buffer has [`HEADROOM`](super::HEADROOM) before the packet and [`TAILROOM`](super::TAILROOM) after.
     pub fn seal_packet(&self, buffer: &mut [u8], packet: Range<usize>) -> Result<Sealed, Discard> {
-        self.seal_packet_within(buffer, packet, usize::MAX)
-    }
-
-    /// Like [`Self::seal_packet`], for a path that carries at most `udp_payload` bytes. A packet that would not fit is
-    /// `Discard::InnerTooBig` and stays as it was, for [`Self::refit`].
-    ///
-    /// A packet no larger than its family's minimum MTU is sealed in any case: no host may be told to send less, so
-    /// the outer packet has to be fragmented.
-    ///
-    /// # Panics
-    /// As [`Self::seal_packet`].
-    pub fn seal_packet_within(
-        &self,
-        buffer: &mut [u8],
-        packet: Range<usize>,
-        udp_payload: usize,
-    ) -> Result<Sealed, Discard> {
         let (outline, form) = self.template.classify(&buffer[packet.clone()])?;
-        if self.datagram_len(form, outline.len) > udp_payload && outline.len > self.template.min_mtu() {
-            return Err(Discard::InnerTooBig);
-        }
         let (inside, next_header) = match form {
             Form::Transport => (outline.payload(), NextHeader::Transport(outline.protocol)),
             Form::Whole => (0..outline.len, NextHeader::Whole(outline.family)),
@@ -77,21 +57,6 @@ impl OutboundSa {
         let payload = packet.start + inside.start..packet.start + inside.end;
         let datagram = self.number()?.seal(buffer, payload, next_header);
         Ok(Sealed { datagram, ecn: outline.ecn, form })
-    }
-
-    /// What becomes of a packet that [`Self::seal_packet_within`] found too big. Allocates; how often an answer may be
-    /// sent is the caller's to limit.
-    pub fn refit(&self, packet: &[u8], udp_payload: usize) -> Refit {
-        let Ok((_, form)) = self.template.classify(packet) else { return Refit::Nothing };
-        let (transport, whole) = self.inner_mtu(udp_payload);
-        if let Some(fragments) = inner::fragment(packet, whole) {
-            return Refit::Fragments(fragments);
-        }
-        let mtu = match form {
-            Form::Transport => transport,
-            Form::Whole => whole,
-        };
-        inner::too_big(packet, mtu, self.template.destination()).map_or(Refit::Nothing, Refit::Answer)
     }
 
     /// Seals what is no inner traffic: a control message or a dummy. Allocates, so it is for the slow path.
@@ -229,17 +194,6 @@ impl Number<'_> {
     }
 }
 
-/// What to do about a packet that its path cannot carry.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refit {
-    /// Write this ICMP error back to the sender, so that it sends less.
-    Answer(Vec<u8>),
-    /// Seal these instead: the sender allowed fragments.
-    Fragments(Vec<Vec<u8>>),
-    /// Drop it in silence.
-    Nothing,
-}
-
 /// Half of what a 32-bit sequence number can count: the nonce is made from it and must not wrap.
 const SEALED_MAX: u64 = 1 << 31;
 
@@ -289,6 +243,7 @@ mod tests {
         assert_eq!(sa.seal_control(NextHeader::Dummy, &[]), Err(Discard::SaExpired));
         assert_eq!(sa.sealed(), 0);
     }
+
     fn row(sa: &OutboundSa, count: u32) -> Result<Vec<u32>, Discard> {
         Ok(sa.reserve(count)?.map(|number| number.sequence).collect())
     }

@@ -206,45 +206,26 @@ fn a_control_message_too_long_for_a_datagram_is_refused() {
 }
 
 #[test]
-fn a_packet_too_big_for_its_path_is_left_as_it_was_and_answered() {
-    let (outbound, _) = pair(Suite::Aes256GcmIiv);
-    let original = packet(6, Ecn::NotEct, &[7; 1447]);
-    let mut buffer = buffer(&original);
-    let range = HEADROOM..HEADROOM + original.len();
-
-    let refused = outbound.seal_packet_within(&mut buffer, range.clone(), 1472);
-
-    assert_eq!(refused, Err(Discard::InnerTooBig));
-    assert_eq!(buffer[range], original);
-    assert_eq!(outbound.sealed(), 0);
-    let Refit::Answer(answer) = outbound.refit(&original, 1472) else { panic!("DF asks for an answer") };
-    assert_eq!(inner::addresses(&answer).unwrap().destination, params().remote);
-    assert_eq!(answer[26..28], 1466_u16.to_be_bytes());
-}
-
-#[test]
-fn a_packet_of_exactly_the_mtu_is_sealed() {
+fn a_packet_of_exactly_the_mtu_fills_its_path() {
     let (outbound, _) = pair(Suite::Aes256GcmIiv);
     let mut buffer = buffer(&packet(6, Ecn::NotEct, &[7; 1446]));
 
-    let sealed = outbound.seal_packet_within(&mut buffer, HEADROOM..HEADROOM + 1466, 1472).unwrap();
+    let sealed = outbound.seal_packet(&mut buffer, HEADROOM..HEADROOM + outbound.inner_mtu(1472).0).unwrap();
 
     assert_eq!(sealed.datagram.len(), 1472);
 }
 
 #[test]
-fn a_big_packet_that_may_be_cut_is_cut_to_fit() {
+fn the_fragments_of_a_big_packet_travel_whole_and_fit() {
     let (outbound, inbound) = pair(Suite::Aes256GcmIiv);
     let mut original = packet(17, Ecn::NotEct, &[7; 2000]);
     original[6] = 0;
     inner::set_ecn(&mut original, Ecn::NotEct);
 
-    let Refit::Fragments(fragments) = outbound.refit(&original, 1200) else { panic!("no DF allows fragments") };
-
-    for fragment in fragments {
+    for fragment in inner::fragments(&original, outbound.inner_mtu(1200).1).unwrap() {
         let mut buffer = buffer(&fragment);
-        let sealed = outbound.seal_packet_within(&mut buffer, HEADROOM..HEADROOM + fragment.len(), 1200).unwrap();
-        assert_eq!(sealed.form, Form::Whole);
+        let sealed = outbound.seal_packet(&mut buffer, HEADROOM..HEADROOM + fragment.len()).unwrap();
+        assert!(sealed.form == Form::Whole && sealed.datagram.len() <= 1200);
         let opened = inbound.open(&mut buffer, sealed.datagram, sealed.ecn).unwrap();
         assert_eq!(contents(&buffer, opened), fragment);
     }

@@ -2,7 +2,7 @@
 
 use warren_proto::crypto::Suite;
 use warren_proto::inner::Form;
-use warren_proto::io::{Discard, Ecn};
+use warren_proto::io::Ecn;
 use warren_proto::keys::Family;
 use warren_proto::session::HEADROOM;
 
@@ -70,19 +70,6 @@ fn a_packet_of_the_stated_mtu_fits_and_one_more_byte_does_not() {
             assert!(pair.outbound.datagram_len(form, mtu + 1) > udp_payload);
         }
     }
-}
-
-#[test]
-fn an_ipv6_packet_of_1280_bytes_is_sealed_on_any_path_and_a_larger_one_refused() {
-    let pair = Pair::new(Suite::Aes256GcmIiv, Family::V6);
-    let seal = |segment_len: usize| {
-        let inner = packet(Family::V6, 17, TTL, Ecn::NotEct, &vec![0; segment_len]);
-        let mut buffer = buffer(&inner);
-        pair.outbound.seal_packet_within(&mut buffer, HEADROOM..HEADROOM + inner.len(), 1200).map(|_| ())
-    };
-
-    assert_eq!(seal(1240), Ok(()));
-    assert_eq!(seal(1241), Err(Discard::InnerTooBig));
 }
 
 /// Least and most bytes on the wire beyond the inner packet, over four sizes in a row.

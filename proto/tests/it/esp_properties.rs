@@ -98,7 +98,10 @@ proptest! {
         if let Ok(outline) = inner::parse(&bytes) {
             prop_assert!(outline.header_len <= outline.len && outline.len <= bytes.len());
         }
-        if let Some(fragments) = inner::fragment(&bytes, mtu % 2000) {
+        let mtu = mtu % 2000;
+        let pieces = [Some(bytes.clone()), inner::as_fragment(&bytes, 7)].into_iter().flatten();
+        for fragments in pieces.filter_map(|packet| inner::fragments(&packet, mtu).ok()) {
+            prop_assert!(fragments.iter().all(|fragment| fragment.len() <= mtu));
             prop_assert!(fragments.iter().all(|fragment| inner::parse(fragment).is_ok()));
         }
         for answer in [
