@@ -89,7 +89,7 @@ impl Sender {
         let stride = self.sa.sealed_len(cut.len(0, Form::Transport));
         for index in 0..cut.count() {
             let place = &mut self.run[HEADROOM + index * stride + self.sa.prefix_len()..];
-            cut.write(index, Form::Transport, place).expect("the packet is sound");
+            cut.write(index, Form::Transport, place);
         }
     }
 
@@ -100,7 +100,7 @@ impl Sender {
         self.datagrams.clear();
         for (index, number) in numbers.enumerate() {
             let payload = start..start + cut.len(index, Form::Transport);
-            cut.write(index, Form::Transport, &mut self.run[payload.clone()]).expect("the packet is sound");
+            cut.write(index, Form::Transport, &mut self.run[payload.clone()]);
             let datagram = number.seal(&mut self.run, payload, NextHeader::Transport(TCP));
             start = datagram.end + self.sa.prefix_len();
             self.datagrams.push(datagram);

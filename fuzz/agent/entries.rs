@@ -37,10 +37,10 @@ pub(crate) fn cut(bytes: &[u8]) {
         let Ok(cut) = Cut::new(whole, &outline, &offload) else { continue };
         let mut len = 0;
         for index in 0..cut.count() {
-            let packet = cut.packet(index).expect("what is accepted can be cut");
+            let packet = cut.packet(index);
             assert_eq!(inner::parse(&packet).map(|outline| outline.len), Ok(packet.len()));
             let mut segment = vec![0; cut.len(index, Form::Transport)];
-            cut.write(index, Form::Transport, &mut segment).expect("what is accepted can be cut");
+            cut.write(index, Form::Transport, &mut segment);
             assert_eq!(segment, packet[outline.header_len..]);
             len += packet.len();
         }
@@ -48,16 +48,17 @@ pub(crate) fn cut(bytes: &[u8]) {
     }
 }
 
-/// Segments, each behind a byte that says how it comes and one of length, some with a right checksum and followed by others
-/// that continue it: what joins is cut again, and each flow is as it was sent.
+/// Segments, each behind a byte that says how it comes and one of length, whose highest bit gives it a header of its own, some
+/// with a right checksum and followed by others that continue it: what joins is cut again, and each flow is as it was sent.
 pub(crate) fn coalesce(mut bytes: &[u8]) {
     let mut host = Host::new();
     while let Some(([how, len], rest)) = bytes.split_first_chunk() {
-        let (segment, rest) = rest.split_at(rest.len().min(usize::from(*len)));
+        let (is_whole, len) = (len & 0x80 != 0, usize::from(len & 0x7f));
+        let (segment, rest) = rest.split_at(rest.len().min(len));
         bytes = rest;
         let mut segment = segment.to_vec();
         for _ in 0..=how >> 5 {
-            host.take(*how, &segment);
+            host.take(*how, is_whole, &segment);
             follow(&mut segment);
         }
     }
@@ -93,27 +94,34 @@ impl Host {
         Self { sas: [false, true].map(association), coalescer, buffer: vec![0; 1 << 16], filled: 0, taken, delivered }
     }
 
-    fn take(&mut self, how: u8, segment: &[u8]) {
+    fn take(&mut self, how: u8, is_whole: bool, segment: &[u8]) {
         let (is_v6, protocol, ecn) = (how & 1 != 0, if how & 2 == 0 { TCP } else { UDP }, Ecn::from_bits(how >> 2));
         let mut header = ip_header(is_v6, 1, 2, protocol);
         header[1] |= if is_v6 { ecn.bits() << 4 } else { ecn.bits() };
+        if is_whole {
+            // as after a router
+            header[if is_v6 { 7 } else { 8 }] -= 1;
+        }
         let mut whole = packet(&header, segment);
         let min_len = if protocol == TCP { 20 } else { 8 };
         if how & 16 == 0 && segment.len() >= min_len {
             whole = reference::finished(whole);
         }
-        let segment = &whole[header.len()..];
-        if self.filled + segment.len() > self.buffer.len() {
+        let travels = if is_whole { &whole[..] } else { &whole[header.len()..] };
+        if self.filled + travels.len() > self.buffer.len() {
             self.send_all();
         }
-        let at = self.filled..self.filled + segment.len();
-        self.buffer[at.clone()].copy_from_slice(segment);
+        let at = self.filled..self.filled + travels.len();
+        self.buffer[at.clone()].copy_from_slice(travels);
         self.filled = at.end;
-        let delivered = &mut self.delivered;
-        let origin = (&self.sas[usize::from(is_v6)], protocol, ecn);
-        self.coalescer
-            .add_segment(&mut self.buffer, at, origin, |delivery| note(delivered, &delivery))
-            .expect("no longer than a packet");
+        let (delivered, sa) = (&mut self.delivered, &self.sas[usize::from(is_v6)]);
+        let send = |delivery: Delivery<'_>| note(delivered, &delivery);
+        if is_whole {
+            self.coalescer.add_packet(&mut self.buffer, at, sa, send);
+        } else {
+            let added = self.coalescer.add_segment(&mut self.buffer, at, (sa, protocol, ecn), send);
+            added.expect("no longer than a packet");
+        }
         push(&mut self.taken, whole);
     }
 

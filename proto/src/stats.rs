@@ -49,7 +49,12 @@ impl PeerStats {
 
     /// One packet was thrown away.
     pub fn count_dropped(&self, reason: Discard) {
-        add(&self.dropped[reason as usize], 1);
+        self.count_all_dropped(1, reason);
+    }
+
+    /// Packets were thrown away for one reason.
+    pub fn count_all_dropped(&self, packets: usize, reason: Discard) {
+        add(&self.dropped[reason as usize], packets as u64);
     }
 
     /// The reasons that occurred, with how often.
@@ -73,8 +78,8 @@ mod tests {
         let stats = PeerStats::default();
 
         stats.count_dropped(Discard::Authentication);
-        stats.count_dropped(Discard::Authentication);
+        stats.count_all_dropped(2, Discard::Authentication);
 
-        assert_eq!(stats.dropped().collect::<Vec<_>>(), [(Discard::Authentication, 2)]);
+        assert_eq!(stats.dropped().collect::<Vec<_>>(), [(Discard::Authentication, 3)]);
     }
 }

@@ -37,7 +37,11 @@ impl Counters {
     }
 
     pub(super) fn count(&self, reason: Discard) {
-        add(&self.discards[reason as usize], 1);
+        self.count_all(1, reason);
+    }
+
+    pub(super) fn count_all(&self, packets: usize, reason: Discard) {
+        add(&self.discards[reason as usize], packets);
     }
 
     pub(super) fn count_udp_refused(&self, datagrams: usize) {

@@ -29,6 +29,7 @@ mod upcall;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
@@ -61,6 +62,8 @@ struct Shared<T> {
     counters: Arc<Counters>,
     upcalls: Upcalls,
     stop: Arc<EventFd>,
+    /// What tells the fragments of one IPv6 packet from those of another (RFC 8200 section 4.5).
+    identifications: Arc<AtomicU32>,
     /// Which sockets and which share of the device's queues are this thread's.
     thread: usize,
 }
@@ -78,6 +81,8 @@ impl DataPlane {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let counters = Arc::new(Counters::default());
         let (upcalls, receiver) = upcall::queue();
+        // a peer may still hold fragments of the run before this one
+        let identifications = Arc::new(AtomicU32::new(getrandom::u32()?));
         let shared = |thread| Shared {
             tun: Arc::clone(&tun),
             sockets: Arc::clone(&sockets),
@@ -85,6 +90,7 @@ impl DataPlane {
             counters: Arc::clone(&counters),
             upcalls: upcalls.clone(),
             stop: Arc::clone(&stop),
+            identifications: Arc::clone(&identifications),
             thread,
         };
         // made first, so that its drop stops the threads that run should the next not start

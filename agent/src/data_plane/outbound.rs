@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arc_swap::Cache;
@@ -32,14 +33,18 @@ pub(super) struct Outbound<T> {
     shared: Shared<T>,
     departures: Departures,
     answers: AnswerBudget,
-    /// IPv6 packets cut so far, which tells the fragments of one from those of another.
-    fragmented: u32,
+}
+
+/// Packets that did not go, all for one reason: as many as their host would have sent had it cut them itself.
+struct Refused {
+    packets: usize,
+    reason: Discard,
 }
 
 impl<T: Tun> Outbound<T> {
     pub(super) fn new(shared: Shared<T>) -> Self {
         let departures = Departures::new(shared.sockets.offload());
-        Self { shared, departures, answers: AnswerBudget::new(Instant::now()), fragmented: 0 }
+        Self { shared, departures, answers: AnswerBudget::new(Instant::now()) }
     }
 
     /// Forwards until told to stop or the device is gone.
@@ -90,17 +95,14 @@ impl<T: Tun> Outbound<T> {
             Ok(addresses) => addresses.destination,
             Err(reason) => return self.shared.counters.count(reason),
         };
-        let Some(peer) = fib.peer(destination) else { return self.refuse(packet, destination) };
-        if let Err(reason) = self.forward_to(peer, family_of(destination), packet, offload) {
-            peer.stats.count_dropped(reason);
+        let Some(peer) = fib.peer(destination) else { return self.refuse(packet, offload, destination) };
+        if let Err(refused) = self.forward_to(peer, family_of(destination), packet, offload) {
+            peer.stats.count_all_dropped(refused.packets, refused.reason);
         }
     }
 
-    fn forward_to(&mut self, peer: &Peer, family: Family, packet: &[u8], offload: &Offload) -> Result<(), Discard> {
-        let Some(lane) = peer.lane(family) else {
-            let outline = inner::parse(packet)?;
-            return self.hand_up(&Cut::new(packet, &outline, offload)?);
-        };
+    fn forward_to(&mut self, peer: &Peer, family: Family, packet: &[u8], offload: &Offload) -> Result<(), Refused> {
+        let Some(lane) = peer.lane(family) else { return self.hand_up(&understand(packet, offload)?) };
         let (outline, form) = lane.sa.classify(packet)?;
         let cut = Cut::new(packet, &outline, offload)?;
         let limit = match form {
@@ -118,11 +120,14 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// Sends every segment of an IPv6 packet in fragments, for a path narrower than IPv6 allows a link to be.
-    fn seal_in_fragments(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>) -> Result<(), Discard> {
+    fn seal_in_fragments(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>) -> Result<(), Refused> {
         for index in 0..cut.count() {
-            self.fragmented = self.fragmented.wrapping_add(1);
-            let packet = inner::as_fragment(&cut.packet(index)?, self.fragmented).ok_or(Discard::InnerTooBig)?;
-            self.seal_pieces(peer, lane, &inner::fragments(&packet, lane.whole_mtu)?)?;
+            let id = self.shared.identifications.fetch_add(1, Ordering::Relaxed);
+            inner::as_fragment(&cut.packet(index), id)
+                .ok_or(Discard::InnerTooBig)
+                .and_then(|packet| inner::fragments(&packet, lane.whole_mtu))
+                .and_then(|pieces| self.seal_pieces(peer, lane, &pieces))
+                .map_err(|reason| Refused::from_on(index, cut, reason))?;
         }
         Ok(())
     }
@@ -130,12 +135,13 @@ impl<T: Tun> Outbound<T> {
     fn seal_pieces(&mut self, peer: &Peer, lane: &Lane, pieces: &[Vec<u8>]) -> Result<(), Discard> {
         pieces.iter().try_for_each(|piece| {
             let (outline, form) = lane.sa.classify(piece)?;
-            self.seal(peer, lane, &outline, form, &Cut::new(piece, &outline, &Offload::default())?)
+            let cut = Cut::new(piece, &outline, &Offload::default())?;
+            self.seal(peer, lane, &outline, form, &cut).map_err(|refused| refused.reason)
         })
     }
 
     /// Seals every segment of a packet, each into its place in a run.
-    fn seal(&mut self, peer: &Peer, lane: &Lane, outline: &Outline, form: Form, cut: &Cut<'_>) -> Result<(), Discard> {
+    fn seal(&mut self, peer: &Peer, lane: &Lane, outline: &Outline, form: Form, cut: &Cut<'_>) -> Result<(), Refused> {
         let next_header = match form {
             Form::Transport => NextHeader::Transport(outline.protocol),
             Form::Whole => NextHeader::Whole(outline.family),
@@ -150,7 +156,7 @@ impl<T: Tun> Outbound<T> {
             let payload = prefix_len..prefix_len + cut.len(index, form);
             let len = lane.sa.sealed_len(payload.len());
             let place = self.departures.place(lane.to, outline.ecn, len, |run| shared.send(run));
-            cut.write(index, form, &mut place[payload.clone()])?;
+            cut.write(index, form, &mut place[payload.clone()]);
             let _ = number.seal(place, payload, next_header);
             if let Some(hedge) = lane.hedge {
                 self.departures.repeat(lane.to, hedge, outline.ecn, len, |run| shared.send(run));
@@ -164,30 +170,33 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// A packet for which there is no association or path yet: the slow path keeps it and makes one.
-    fn hand_up(&self, cut: &Cut<'_>) -> Result<(), Discard> {
+    fn hand_up(&self, cut: &Cut<'_>) -> Result<(), Refused> {
         for index in 0..cut.count() {
-            let packet = cut.packet(index)?;
-            self.shared.upcalls.unproven(|| Upcall::Packet(packet))?;
+            let outcome = self.shared.upcalls.unproven(|| Upcall::Packet(cut.packet(index)));
+            outcome.map_err(|reason| Refused::from_on(index, cut, reason))?;
         }
         Ok(())
     }
 
     /// A packet larger than the path: each of its segments goes in pieces if its sender allows, else the sender is told.
-    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>, limit: usize) -> Result<(), Discard> {
+    fn handle_too_big(&mut self, peer: &Peer, lane: &Lane, cut: &Cut<'_>, limit: usize) -> Result<(), Refused> {
         for index in 0..cut.count() {
-            let packet = cut.packet(index)?;
-            let pieces = inner::fragments(&packet, lane.whole_mtu).inspect_err(|_| {
-                let from = peer.address(lane.sa.spi().family());
-                self.answer(&packet, |packet| inner::too_big(packet, limit, from));
-            })?;
-            self.seal_pieces(peer, lane, &pieces)?;
+            let packet = cut.packet(index);
+            inner::fragments(&packet, lane.whole_mtu)
+                .inspect_err(|_| {
+                    let from = peer.address(lane.sa.spi().family());
+                    self.answer(&packet, |packet| inner::too_big(packet, limit, from));
+                })
+                .and_then(|pieces| self.seal_pieces(peer, lane, &pieces))
+                .map_err(|reason| Refused::from_on(index, cut, reason))?;
         }
         Ok(())
     }
 
     /// A packet to an address that no peer has.
-    fn refuse(&mut self, packet: &[u8], destination: IpAddr) {
-        self.shared.counters.count(Discard::NoRoute);
+    fn refuse(&mut self, packet: &[u8], offload: &Offload, destination: IpAddr) {
+        let packets = understand(packet, offload).map_or(1, |cut| cut.count());
+        self.shared.counters.count_all(packets, Discard::NoRoute);
         let to_many = destination.is_multicast() || destination == IpAddr::from([255; 4]);
         if !to_many {
             self.answer(packet, |packet| inner::unreachable(packet, Unreachable::Address, destination));
@@ -204,6 +213,20 @@ impl<T: Tun> Outbound<T> {
         {
             self.shared.counters.count_tun_refused(1);
         }
+    }
+}
+
+impl Refused {
+    /// Segment `index` and all after it.
+    const fn from_on(index: usize, cut: &Cut<'_>, reason: Discard) -> Self {
+        Self { packets: cut.count() - index, reason }
+    }
+}
+
+impl From<Discard> for Refused {
+    /// One packet, or what nobody can tell how to cut.
+    fn from(reason: Discard) -> Self {
+        Self { packets: 1, reason }
     }
 }
 
@@ -277,6 +300,10 @@ impl<T: Tun> Shared<T> {
             Err(_) => false,
         }
     }
+}
+
+fn understand<'a>(packet: &'a [u8], offload: &Offload) -> Result<Cut<'a>, Discard> {
+    Cut::new(packet, &inner::parse(packet)?, offload)
 }
 
 const fn family_of(address: IpAddr) -> Family {

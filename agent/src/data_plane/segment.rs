@@ -97,7 +97,7 @@ impl<'a> Cut<'a> {
     }
 
     /// Writes segment `index`, finished, to the start of `out`, which has room for [`Self::len`] bytes.
-    pub fn write(&self, index: usize, form: Form, out: &mut [u8]) -> Result<(), Discard> {
+    pub fn write(&self, index: usize, form: Form, out: &mut [u8]) {
         let skipped = self.skipped(form);
         let headers = &self.packet[skipped..self.payload_start];
         let payload_start = self.payload_start + index * self.size;
@@ -112,27 +112,27 @@ impl<'a> Cut<'a> {
                 finish_checksum(&mut out[start..], usize::from(partial.offset), 0);
             }
             Kind::Tcp(start) => {
-                self.mend_ip(index, form, out)?;
+                self.mend_ip(index, form, out);
                 let segment = &mut out[start - skipped..];
                 self.mend_tcp(index, segment);
                 finish_checksum(segment, TCP_CHECKSUM, self.length_change(start, segment.len()));
             }
             Kind::Udp(start) => {
-                self.mend_ip(index, form, out)?;
+                self.mend_ip(index, form, out);
                 let datagram = &mut out[start - skipped..];
-                let len = u16::try_from(datagram.len()).map_err(|_| Discard::InnerMalformed)?;
+                // what follows a fixed header is at most 65,535 bytes
+                let len = datagram.len() as u16;
                 datagram[4..6].copy_from_slice(&len.to_be_bytes());
                 finish_checksum(datagram, UDP_CHECKSUM, self.length_change(start, datagram.len()));
             }
         }
-        Ok(())
     }
 
     /// A segment as a packet of its own.
-    pub fn packet(&self, index: usize) -> Result<Vec<u8>, Discard> {
+    pub fn packet(&self, index: usize) -> Vec<u8> {
         let mut packet = vec![0; self.len(index, Form::Whole)];
-        self.write(index, Form::Whole, &mut packet)?;
-        Ok(packet)
+        self.write(index, Form::Whole, &mut packet);
+        packet
     }
 
     fn payload_len(&self, index: usize) -> usize {
@@ -148,14 +148,15 @@ impl<'a> Cut<'a> {
     }
 
     /// Each segment that travels whole has its own length, and its own identification as the host would have counted.
-    fn mend_ip(&self, index: usize, form: Form, out: &mut [u8]) -> Result<(), Discard> {
+    fn mend_ip(&self, index: usize, form: Form, out: &mut [u8]) {
         match form {
-            Form::Transport => Ok(()),
+            Form::Transport => {}
             Form::Whole => {
                 let payload_len = out.len() - self.ip_len;
                 // at most 65,535 segments
                 inner::advance_identification(out, index as u16);
                 inner::set_payload_len(out, payload_len)
+                    .expect("parse accepted this header for a packet no shorter than a segment of it");
             }
         }
     }

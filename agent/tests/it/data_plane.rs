@@ -188,7 +188,7 @@ fn a_change_of_keys_and_path_in_mid_stream_loses_and_repeats_nothing() {
 
 #[test]
 fn a_packet_too_big_for_the_path_is_answered_in_the_peers_name() {
-    let (one, two) = narrow_pair();
+    let (one, two) = narrow_pair(1300);
 
     one.end.send(&Packet::v4(1, 2, TCP).filled(1400, 1)).unwrap();
     let error = one.receive();
@@ -209,7 +209,7 @@ fn a_packet_too_big_for_the_path_is_answered_in_the_peers_name() {
 
 #[test]
 fn a_packet_that_just_fits_goes_and_one_that_may_be_cut_goes_in_pieces() {
-    let (one, two) = narrow_pair();
+    let (one, two) = narrow_pair(1300);
     let fitting = Packet::v4(1, 2, TCP).filled(1294, 1);
     let cuttable = Packet { flags: 0, ..Packet::v4(1, 2, UDP) }.filled(3000, 2);
 

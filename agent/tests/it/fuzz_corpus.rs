@@ -82,12 +82,14 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     // how it comes: the low bits are family and protocol, the high ones how many follow
     let part = |how: u8, segment: &[u8]| [&[how, segment.len() as u8][..], segment].concat();
     let tcp_part = Tcp::new(1).with(&[7; 30]);
+    let whole_part = |how: u8, segment: &[u8]| [&[how, segment.len() as u8 | 0x80][..], segment].concat();
     vec![
         ("cut", "tcp-v4", super_packet(false, TCP, Transport::Tcp4, &tcp)),
         ("cut", "tcp-v6", super_packet(true, TCP, Transport::Tcp6, &tcp)),
         ("cut", "udp-v4", super_packet(false, UDP, Transport::Udp, &datagram)),
         ("cut", "single-v6", single),
         ("coalesce", "tcp", [part(0x60, &tcp_part), part(0, &tcp), part(0x41, &tcp_part)].concat()),
+        ("coalesce", "whole", [whole_part(0x60, &tcp_part), part(0, &tcp), whole_part(0x43, &datagram)].concat()),
         ("coalesce", "udp", [part(0xe2, &datagram), part(3, &datagram), part(0x12, &datagram)].concat()),
     ]
 }

@@ -10,7 +10,7 @@ use warren_agent::tun::{Joins, Offload};
 use warren_proto::io::{Discard, RelayChannel, Remote};
 use warren_proto::keys::Family;
 
-use crate::common::packet::{ICMP, TCP, UDP};
+use crate::common::packet::{ICMP, ICMPV6, TCP, UDP};
 use crate::common::reference::{self, ACK, PSH, Tcp, ip_header, packet, udp, unfinished};
 use crate::common::relay::Relay;
 use crate::common::{Host, PATIENCE, connect, narrow_pair, outer_families, route, session, wait_until};
@@ -178,7 +178,7 @@ fn a_super_packet_without_a_session_goes_to_the_slow_path_as_finished_packets() 
 
 #[test]
 fn a_super_packet_too_big_for_the_path_is_answered_once_and_none_of_it_goes() {
-    let (one, two) = narrow_pair();
+    let (one, two) = narrow_pair(1300);
     let (offload, whole) = super_packet(Kind { is_v6: false, protocol: TCP }, 14_000, 1400);
 
     one.end.send_unfinished(&offload, &whole).unwrap();
@@ -188,12 +188,43 @@ fn a_super_packet_too_big_for_the_path_is_answered_once_and_none_of_it_goes() {
     // the first segment as it would have left
     let first = &reference::cut(&whole, 1400)[0];
     assert_eq!(error[28..], first[..error.len() - 28]);
+    wait_until(|| one.node.dropped().get(&Discard::InnerTooBig) == Some(&10));
     assert!(one.receives_nothing() && two.receives_nothing());
 }
 
 #[test]
+fn a_super_packet_to_nobody_is_answered_once_and_counted_as_the_packets_that_it_stands_for() {
+    let (one, two) = hosts(ALL, true, ALL, true);
+    connect(&one, &two, Family::V4);
+    let whole = unfinished(packet(&ip_header(true, 1, 77, UDP), &udp([1, 2], &payload(4500))));
+
+    one.end.send_unfinished(&offload_of(&whole, 1400), &whole).unwrap();
+
+    let error = one.receive();
+    assert_eq!((error[6], error[40], error[41]), (ICMPV6, 1, 3));
+    wait_until(|| one.node.dropped().get(&Discard::NoRoute) == Some(&4));
+    assert!(one.receives_nothing());
+}
+
+/// A path narrower than IPv6 allows: what a host may always send goes in fragments.
+#[test]
+fn the_fragments_of_different_packets_have_different_identifications() {
+    let (one, two) = narrow_pair(1200);
+    let whole = unfinished(packet(&ip_header(true, 1, 2, UDP), &udp([1, 2], &payload(3 * 1220))));
+    let id = |piece: &[u8]| <[u8; 4]>::try_from(&piece[44..48]).unwrap();
+
+    one.end.send_unfinished(&offload_of(&whole, 1220), &whole).unwrap();
+
+    let pieces: Vec<_> = (0..6).map(|_| two.receive()).collect();
+    assert!(pieces.iter().all(|piece| piece[6] == 44));
+    let ids: Vec<_> = pieces.iter().map(|piece| id(piece)).collect();
+    assert!(ids.chunks(2).all(|pair| pair[0] == pair[1]));
+    assert!(ids[0] != ids[2] && ids[2] != ids[4]);
+}
+
+#[test]
 fn each_datagram_of_a_super_packet_too_big_for_the_path_goes_in_pieces_if_it_may() {
-    let (one, two) = narrow_pair();
+    let (one, two) = narrow_pair(1300);
     let mut header = ip_header(false, 1, 2, UDP);
     (header[5], header[6]) = (77, 0);
     let whole = unfinished(packet(&header, &udp([1, 2], &payload(4500))));

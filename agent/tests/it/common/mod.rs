@@ -195,12 +195,12 @@ pub(crate) fn connect(one: &Host, two: &Host, family: Family) {
     two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
 }
 
-/// A pair whose path carries 1300 bytes of UDP payload.
-pub(crate) fn narrow_pair() -> (Host, Host) {
+/// A pair whose path carries so many bytes of UDP payload.
+pub(crate) fn narrow_pair(udp_payload: usize) -> (Host, Host) {
     let (one, two) = pair(Family::V4);
     let (of_one, _) = session(1, 2, 1);
     let mut narrow = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
-    narrow.udp_payload = 1300;
+    narrow.udp_payload = udp_payload;
     one.node.publish(narrow, of_one.inbound, &[]);
     (one, two)
 }
