@@ -7,8 +7,9 @@
 //! Only what a host could itself have sent as one is joined, as Linux's own receive offload has it: the same flow and
 //! congestion bits, TCP segments that follow each other with the same acknowledgement, window and options and no flag but
 //! ACK and a last PSH; UDP datagrams of one length, of which the last may be shorter. All but the last are of one size, and
-//! every checksum has been found right first, because a joined packet's is no longer looked at. Whatever cannot join goes
-//! by itself, in the order in which its flow sent it.
+//! every checksum has been found right first, because a joined packet's is no longer looked at. What travelled whole (a
+//! marked or routed flow) joins by the same rules if its IP headers differ in nothing but length and identification.
+//! Whatever cannot join goes by itself, in the order in which its flow sent it.
 
 use std::io::IoSlice;
 use std::ops::Range;
@@ -46,6 +47,8 @@ struct Joined {
     is_open: bool,
     /// Whether its last segment asked for it to be delivered.
     is_pushed: bool,
+    /// Whether its segments brought their own headers.
+    is_whole: bool,
     /// The IP header, without the length that it will have.
     header: [u8; MAX_HEADER_LEN],
     header_len: usize,
@@ -60,6 +63,7 @@ struct Joined {
 #[derive(Clone, Copy)]
 struct Flow {
     spi: u32,
+    /// Those of the outer header, which the rebuilt one has.
     ecn: Ecn,
     protocol: u8,
     ports: [u8; 4],
@@ -68,6 +72,12 @@ struct Flow {
     transport_header_len: usize,
     /// Bytes of payload of all but the last.
     size: usize,
+}
+
+/// The IP header of a packet that travelled with it.
+struct OwnHeader {
+    bytes: [u8; MAX_HEADER_LEN],
+    len: usize,
 }
 
 /// A segment's place in its flow.
@@ -100,7 +110,7 @@ impl Coalescer {
     ) -> Result<(), Discard> {
         let segment = self.read(&buffer[at.clone()], sa.spi().get(), protocol, ecn);
         match &segment {
-            Some(segment) if self.join(buffer, &at, segment) => return Ok(()),
+            Some(segment) if self.join(buffer, &at, segment, None) => return Ok(()),
             Some(_) => {}
             None => self.close(sa, |flow| buffer[at.clone()].starts_with(&flow.ports)),
         }
@@ -112,8 +122,26 @@ impl Coalescer {
         Ok(())
     }
 
-    /// Takes the packet at `at`, which came by `sa` with its own header and goes by itself.
+    /// Takes the packet at `at`, which came by `sa` with its own header.
     pub fn add_packet(&mut self, buffer: &mut [u8], at: Range<usize>, sa: &InboundSa, send: impl FnMut(Delivery<'_>)) {
+        let Some((header, protocol)) = OwnHeader::of(&buffer[at.clone()]) else {
+            return self.add_alone(buffer, at, sa, send);
+        };
+        let segment_at = at.start + header.len..at.end;
+        // the congestion bits are in the header
+        let segment = self.read(&buffer[segment_at.clone()], sa.spi().get(), protocol, Ecn::NotEct);
+        let Some(segment) = segment else { return self.add_alone(buffer, at, sa, send) };
+        if self.join(buffer, &segment_at, &segment, Some(&header)) {
+            return;
+        }
+        let packet = self.next_packet(buffer, send);
+        (packet.header, packet.header_len) = (header.bytes, header.len);
+        packet.begin(segment_at, Some(&segment));
+        packet.is_whole = true;
+        self.used += 1;
+    }
+
+    fn add_alone(&mut self, buffer: &mut [u8], at: Range<usize>, sa: &InboundSa, send: impl FnMut(Delivery<'_>)) {
         // it may be of any flow: a fragment does not even show its ports
         self.close(sa, |_| true);
         let packet = self.next_packet(buffer, send);
@@ -167,10 +195,10 @@ impl Coalescer {
     }
 
     /// Adds the segment to the packet of its flow; false when there is none that it follows.
-    fn join(&mut self, buffer: &[u8], at: &Range<usize>, segment: &Segment) -> bool {
+    fn join(&mut self, buffer: &[u8], at: &Range<usize>, segment: &Segment, own: Option<&OwnHeader>) -> bool {
         let Some(packet) = self.recent().find(|packet| packet.is_open_to(&segment.flow)) else { return false };
         // when it does not join, what comes later of this flow must not pass it
-        packet.is_open = packet.join(buffer, at, segment);
+        packet.is_open = packet.has_header(own) && packet.join(buffer, at, segment);
         packet.is_open && packet.settle(segment)
     }
 
@@ -195,7 +223,35 @@ impl Coalescer {
     }
 }
 
+impl OwnHeader {
+    /// The fixed header right before TCP or UDP, and which of the two. `None` with options, extension headers or fragments,
+    /// and where IPv4 may be fragmented: then its identification means something.
+    fn of(packet: &[u8]) -> Option<(Self, u8)> {
+        let (len, protocol) = match packet.first()? >> 4 {
+            4 if packet[0] == V4_PLAIN && *packet.get(6)? == V4_DONT_FRAGMENT && *packet.get(7)? == 0 => {
+                (V4_HEADER_LEN, *packet.get(9)?)
+            }
+            6 => (MAX_HEADER_LEN, *packet.get(6)?),
+            _ => return None,
+        };
+        let mut bytes = [0; MAX_HEADER_LEN];
+        bytes[..len].copy_from_slice(packet.get(..len)?);
+        matches!(protocol, TCP | UDP).then_some((Self { bytes, len }, protocol))
+    }
+
+    /// Whether nothing but length, identification and checksum differs.
+    fn is_alike(&self, other: &[u8]) -> bool {
+        let own = &self.bytes[..self.len];
+        own.len() == other.len()
+            && match self.len {
+                V4_HEADER_LEN => own[..2] == other[..2] && own[6..10] == other[6..10] && own[12..] == other[12..],
+                _ => own[..4] == other[..4] && own[6..] == other[6..],
+            }
+    }
+}
+
 impl Flow {
+    /// Or may be: what travels whole may have other addresses. Then it does not join, and nothing passes it.
     fn is_same(&self, other: &Self) -> bool {
         (self.spi, self.ports, self.protocol) == (other.spi, other.ports, other.protocol)
     }
@@ -205,13 +261,14 @@ impl Joined {
     fn new() -> Self {
         let parts = std::array::from_fn(|_| 0..0);
         let header = [0; MAX_HEADER_LEN];
-        Self { flow: None, is_open: false, is_pushed: false, header, header_len: 0, parts, count: 0, len: 0 }
+        let (is_open, is_pushed, is_whole) = (false, false, false);
+        Self { flow: None, is_open, is_pushed, is_whole, header, header_len: 0, parts, count: 0, len: 0 }
     }
 
     fn begin(&mut self, at: Range<usize>, segment: Option<&Segment>) {
         self.flow = segment.map(|segment| segment.flow);
         self.is_open = segment.is_some_and(|segment| !segment.is_pushed);
-        self.is_pushed = false;
+        (self.is_pushed, self.is_whole) = (false, false);
         self.len = at.len();
         self.parts[0] = at;
         self.count = 1;
@@ -219,6 +276,14 @@ impl Joined {
 
     fn is_open_to(&self, flow: &Flow) -> bool {
         self.is_open && self.flow.is_some_and(|own| own.is_same(flow))
+    }
+
+    /// Whether a segment with this header of its own, or with one that was rebuilt, may lie under this packet's.
+    fn has_header(&self, own: Option<&OwnHeader>) -> bool {
+        match own {
+            Some(own) => self.is_whole && own.is_alike(&self.header[..self.header_len]),
+            None => !self.is_whole,
+        }
     }
 
     /// Whether the segment was added.
@@ -337,6 +402,10 @@ fn flow_hash(header: &[u8], segment: &[u8]) -> u32 {
 /// The longest fixed header, of IPv6, and that of IPv4.
 const MAX_HEADER_LEN: usize = 40;
 const V4_HEADER_LEN: usize = 20;
+
+/// Version 4 without options; the only flag of byte 6 that may be set.
+const V4_PLAIN: u8 = 0x45;
+const V4_DONT_FRAGMENT: u8 = 0x40;
 
 /// Segments in a packet: as many as a receive brings of one sender (`UDP_GRO_CNT_MAX` of Linux).
 const MAX_PARTS: usize = 64;

@@ -255,6 +255,104 @@ fn a_datagram_without_a_checksum_or_contents_or_with_another_length_goes_by_itse
     }
 }
 
+/// RFC 768: no checksum was computed, so nobody may take the sum for one, even where it is right by chance.
+#[test]
+fn a_datagram_whose_checksum_field_is_zero_and_whose_sum_is_right_does_not_join() {
+    for sa in [V4, V6] {
+        let mut host = Host::new();
+        let mut datagram = udp([1, 2], &[1; 100]);
+        let lacking = finished(sa, UDP, &datagram)[6..8].to_vec();
+        // what the sum lacks to all ones
+        let word = u16::from_be_bytes([1, 1]);
+        let word = u32::from(word) + u32::from(u16::from_be_bytes([lacking[0], lacking[1]]));
+        let word = ((word & 0xffff) + (word >> 16)) as u16;
+        datagram[8..10].copy_from_slice(&word.to_be_bytes());
+        let header = ip_header(sa == V6, FROM[sa], 2, UDP);
+        let whole = packet(&header, &datagram);
+        let pseudo = inner::pseudo_header_sum(&whole[..header.len()], UDP, datagram.len()).unwrap();
+        assert_eq!(checksum::finish(checksum::add(pseudo, &datagram)), 0);
+
+        for _ in 0..3 {
+            host.take(sa, UDP, Ecn::NotEct, &datagram);
+        }
+
+        assert_eq!(counts(&host.finish()), [1, 1, 1]);
+    }
+}
+
+#[test]
+fn packets_that_travel_whole_join_under_a_header_of_their_own() {
+    for sa in [V4, V6] {
+        for protocol in [TCP, UDP] {
+            let mut host = Host::new();
+            let mut tcp = Tcp::new(1);
+            let mut header = ip_header(sa == V6, 9, 2, protocol);
+            // marked, and sent by a neighbour of the peer that it routes for
+            (header[0], header[1]) = if sa == V6 { (0x62, 0x02) } else { (0x45, 0x22) };
+            header[if sa == V6 { 7 } else { 8 }] = 63;
+
+            for len in [1000, 1000, 1000, 400] {
+                host.whole_segment(sa, &header, protocol, &mut tcp, len);
+            }
+
+            let delivered = host.finish();
+            assert_eq!(counts(&delivered), [4]);
+            assert_eq!(delivered[0].offload.segmentation.unwrap().size, 1000);
+        }
+    }
+}
+
+#[test]
+fn whole_packets_whose_headers_differ_do_not_join_and_are_not_passed() {
+    type Change = fn(&mut [u8]);
+    let changes: [(usize, Change, &str); 8] = [
+        (V4, |header| header[1] ^= 0x20, "marking"),
+        (V4, |header| header[1] ^= 2, "congestion bits"),
+        (V4, |header| header[8] = 62, "time to live"),
+        (V4, |header| header[15] ^= 1, "sender"),
+        (V4, |header| header[19] ^= 1, "receiver"),
+        (V6, |header| header[3] ^= 1, "flow label"),
+        (V6, |header| header[7] = 62, "hop limit"),
+        (V6, |header| header[23] ^= 1, "sender"),
+    ];
+    for (sa, change, what) in changes {
+        let mut host = Host::new();
+        let mut tcp = Tcp::new(1);
+        let mut header = ip_header(sa == V6, 9, 2, TCP);
+
+        host.whole_segment(sa, &header, TCP, &mut tcp, 1000);
+        change(&mut header);
+        host.whole_segment(sa, &header, TCP, &mut tcp, 1000);
+        host.whole_segment(sa, &header, TCP, &mut tcp, 1000);
+
+        assert_eq!(counts(&host.finish()), [1, 2], "{what}");
+    }
+}
+
+#[test]
+fn whole_packets_that_show_more_than_a_fixed_header_go_by_themselves() {
+    let may_be_cut = {
+        let mut header = ip_header(false, 9, 2, UDP);
+        header[6] = 0;
+        header
+    };
+    let with_options = {
+        let mut header = [&ip_header(false, 9, 2, UDP)[..], &[1; 4]].concat();
+        header[0] = 0x46;
+        header
+    };
+    let extended = [&ip_header(true, 9, 2, 60)[..], &[UDP, 0, 1, 4, 0, 0, 0, 0]].concat();
+    for (sa, header) in [(V4, may_be_cut), (V4, with_options), (V6, extended)] {
+        let mut host = Host::new();
+
+        for _ in 0..3 {
+            host.whole_segment(sa, &header, UDP, &mut Tcp::new(1), 500);
+        }
+
+        assert_eq!(counts(&host.finish()), [1, 1, 1]);
+    }
+}
+
 /// A host that sends a datagram larger than the path between smaller ones: its fragments travel whole.
 #[test]
 fn a_packet_of_a_flow_that_travels_whole_is_not_passed() {
@@ -475,7 +573,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0_u8..5).prop_map(Step::Change),
         1 => prop::sample::select(&[Ecn::NotEct, Ecn::Ect0, Ecn::Ce][..]).prop_map(Step::Congestion),
         1 => Just(Step::Fragment),
-        1 => Just(Step::OtherHops),
+        10 => Just(Step::OtherHops),
         1 => Just(Step::WithoutChecksum),
     ]
 }
@@ -638,6 +736,15 @@ impl Host {
         let at = self.fill(packet);
         self.taken.push((flow, packet.to_vec()));
         self.coalescer.add_packet(&mut self.buffer, at, &self.sas[sa], deliver(&mut self.delivered));
+    }
+
+    /// The next segment of a flow under a header of its own.
+    fn whole_segment(&mut self, sa: usize, header: &[u8], protocol: u8, tcp: &mut Tcp, len: usize) {
+        let payload = self.payload(len);
+        let segment = if protocol == TCP { tcp.with(&payload) } else { udp(tcp.ports, &payload) };
+        tcp.sequence = tcp.sequence.wrapping_add(len as u32);
+        let flow = flow_of(sa, protocol, &segment);
+        self.whole(flow, sa, &reference::finished(packet(header, &segment)));
     }
 
     fn fill(&mut self, bytes: &[u8]) -> Range<usize> {
