@@ -137,7 +137,7 @@ impl Roster {
     fn entries(&self, ids: &[NodeId], online: impl Fn(NodeId) -> bool) -> Vec<Peer> {
         let entry = |id: &NodeId| {
             let (member, _) = self.members.get(id)?;
-            Some(Peer { certificate: member.certificate.clone(), online: online(*id) })
+            Some(Peer { certificate: member.certificate.clone(), online: online(*id), relay_only: false })
         };
         ids.iter().filter_map(entry).collect()
     }

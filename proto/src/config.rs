@@ -22,6 +22,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Up to this many online devices, all pairs connect by themselves.
     pub small_mesh: usize,
+    /// Whether this device uses the relay only, whatever else it could do.
+    pub relay_only: bool,
     /// Whether session keys are told to the driver for a network analyser; off unless a person asks.
     pub export_sa_keys: bool,
 }
@@ -35,6 +37,7 @@ impl Default for Config {
             keepalive: Duration::from_secs(22),
             idle_after: Duration::from_secs(300),
             small_mesh: 32,
+            relay_only: false,
             export_sa_keys: false,
         }
     }

@@ -149,6 +149,8 @@ impl Rendezvous {
             | ToServer::Enroll(_)
             | ToServer::Hello(_)
             | ToServer::PathReport(_)
+            | ToServer::AttemptReport(_)
+            | ToServer::Preferences(_)
             | ToServer::Logout => Vec::new(),
         }
     }
@@ -222,5 +224,5 @@ impl Rendezvous {
 }
 
 fn entry(certificate: &[u8], online: bool) -> Peer {
-    Peer { certificate: certificate.to_vec(), online }
+    Peer { certificate: certificate.to_vec(), online, relay_only: false }
 }

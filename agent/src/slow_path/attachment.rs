@@ -193,7 +193,8 @@ impl SlowPath {
             | ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
             | ToAgent::Refused(_)
-            | ToAgent::Start(_)) => {
+            | ToAgent::Start(_)
+            | ToAgent::Verdict(_)) => {
                 let now = self.tools.clock.now();
                 if let Some(mesh) = self.mesh() {
                     mesh.node.handle_control(message, now);

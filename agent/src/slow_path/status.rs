@@ -77,9 +77,9 @@ impl SlowPath {
             peer: peer.name.clone(),
             path: path(&peer, mtu, clock),
             reason: Reason {
-                code: peer.explanation.code.to_owned(),
-                text: peer.explanation.text.to_owned(),
-                remedy: Some(peer.explanation.remedy.to_owned()).filter(|remedy| !remedy.is_empty()),
+                code: peer.reason.code.clone(),
+                text: peer.reason.text.clone(),
+                remedy: Some(peer.reason.remedy.clone()).filter(|remedy| !remedy.is_empty()),
             },
             attempts: peer.attempts.iter().map(|attempt| self::attempt(attempt, clock)).collect(),
         })

@@ -162,9 +162,12 @@ async fn converse(connection: Connection, mut send: SendStream, mut receive: Rec
             assert_eq!(hello.node, NodeId::new([1; 16]));
             shared.first_messages.lock().unwrap().push("hello");
         }
-        other @ (ToServer::Candidates(_) | ToServer::Connect(_) | ToServer::Logout | ToServer::PathReport(_)) => {
-            panic!("{other:?} is no first message")
-        }
+        other @ (ToServer::AttemptReport(_)
+        | ToServer::Candidates(_)
+        | ToServer::Connect(_)
+        | ToServer::Logout
+        | ToServer::PathReport(_)
+        | ToServer::Preferences(_)) => panic!("{other:?} is no first message"),
     }
     write(&mut send, &ToAgent::Welcome(welcome(&connection, shared))).await;
     write(&mut send, &ToAgent::Map(map())).await;
@@ -194,7 +197,7 @@ fn welcome(connection: &Connection, shared: &Shared) -> Welcome {
 }
 
 fn map() -> Map {
-    let peer = Peer { certificate: peer_certificate(), online: false };
+    let peer = Peer { certificate: peer_certificate(), online: false, relay_only: false };
     Map { revision: 7, full: true, peers: vec![peer], removed: Vec::new() }
 }
 

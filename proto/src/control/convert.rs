@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use prost::Message;
 
 use super::{
-    CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_PEERS_PER_MAP, MAX_TEXT, Map, NatMapping, NatReport,
-    Network, PairOpened, PathReport, Peer, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Welcome,
+    Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
+    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
+    RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
 };
 use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
@@ -58,6 +59,16 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
             reason_code: report.reason_code,
         }),
         ToServer::Logout => Body::Logout(wire::Logout {}),
+        ToServer::AttemptReport(report) => Body::AttemptReport(wire::AttemptReport {
+            peer: id(report.peer),
+            attempt: report.attempt,
+            via: report.via,
+            udp_blocked: report.udp_blocked,
+            attempts: report.attempts.into_iter().map(encode_attempt).collect(),
+        }),
+        ToServer::Preferences(preferences) => {
+            Body::Preferences(wire::Preferences { relay_only: preferences.relay_only })
+        }
     };
     wire::ToServer { body: Some(body) }.encode_to_vec()
 }
@@ -99,6 +110,14 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
             reason_code: text(report.reason_code, "reason_code")?,
         }),
         Body::Logout(wire::Logout {}) => ToServer::Logout,
+        Body::AttemptReport(report) => ToServer::AttemptReport(AttemptReport {
+            peer: node(&report.peer)?,
+            attempt: report.attempt,
+            via: word(report.via, "via")?,
+            udp_blocked: report.udp_blocked,
+            attempts: attempts(report.attempts)?,
+        }),
+        Body::Preferences(preferences) => ToServer::Preferences(Preferences { relay_only: preferences.relay_only }),
     })
 }
 
@@ -132,7 +151,11 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
             peers: map
                 .peers
                 .into_iter()
-                .map(|peer| wire::Peer { certificate: peer.certificate, online: peer.online })
+                .map(|peer| wire::Peer {
+                    certificate: peer.certificate,
+                    online: peer.online,
+                    relay_only: peer.relay_only,
+                })
                 .collect(),
             removed: map.removed.into_iter().map(id).collect(),
         }),
@@ -153,6 +176,14 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
         }
         ToAgent::Observed(addr) => Body::Observed(wire::Observed { addr: addr.to_string() }),
         ToAgent::LoggedOut => Body::LoggedOut(wire::LoggedOut {}),
+        ToAgent::Verdict(verdict) => Body::Verdict(wire::Verdict {
+            peer: id(verdict.peer),
+            attempt: verdict.attempt,
+            code: verdict.code,
+            text: verdict.text,
+            remedy: verdict.remedy,
+            attempts: verdict.attempts.into_iter().map(encode_attempt).collect(),
+        }),
     };
     wire::ToAgent { body: Some(body) }.encode_to_vec()
 }
@@ -187,7 +218,10 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
             full: map.full,
             peers: few(map.peers, MAX_PEERS_PER_MAP, "peers")?
                 .into_iter()
-                .map(|peer| Ok(Peer { certificate: certificate(peer.certificate)?, online: peer.online }))
+                .map(|peer| {
+                    let certificate = certificate(peer.certificate)?;
+                    Ok(Peer { certificate, online: peer.online, relay_only: peer.relay_only })
+                })
                 .collect::<Result<_>>()?,
             removed: map.removed.iter().map(|peer| node(peer)).collect::<Result<_>>()?,
         }),
@@ -205,6 +239,14 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
         }
         Body::Observed(observed) => ToAgent::Observed(addr(&observed.addr, "addr")?),
         Body::LoggedOut(wire::LoggedOut {}) => ToAgent::LoggedOut,
+        Body::Verdict(verdict) => ToAgent::Verdict(Verdict {
+            peer: node(&verdict.peer)?,
+            attempt: verdict.attempt,
+            code: word(verdict.code, "code")?,
+            text: sentence(verdict.text, "text")?,
+            remedy: sentence(verdict.remedy, "remedy")?,
+            attempts: attempts(verdict.attempts)?,
+        }),
     })
 }
 
@@ -226,6 +268,48 @@ fn signature(bytes: &[u8]) -> Result<[u8; 64]> {
 
 fn text(text: String, field: &'static str) -> Result<String> {
     if text.len() > MAX_TEXT { Err(DecodeError::Limit(field)) } else { Ok(text) }
+}
+
+/// A stable word, of which there are many in one report.
+fn word(text: String, field: &'static str) -> Result<String> {
+    if text.len() > MAX_WORD { Err(DecodeError::Limit(field)) } else { Ok(text) }
+}
+
+fn sentence(text: String, field: &'static str) -> Result<String> {
+    if text.len() > MAX_SENTENCE { Err(DecodeError::Limit(field)) } else { Ok(text) }
+}
+
+fn encode_attempt(attempt: Attempt) -> wire::Attempt {
+    let address = |addr: Option<SocketAddr>| addr.map(|addr| addr.to_string()).unwrap_or_default();
+    wire::Attempt {
+        technique: attempt.technique,
+        local: address(attempt.local),
+        remote: address(attempt.remote),
+        probes: attempt.probes,
+        heard: attempt.heard,
+        result: attempt.result,
+        ago_ms: attempt.ago_ms,
+        attempt: attempt.attempt,
+    }
+}
+
+fn attempts(items: Vec<wire::Attempt>) -> Result<Vec<Attempt>> {
+    let address = |text: &str, field| if text.is_empty() { Ok(None) } else { addr(text, field).map(Some) };
+    few(items, MAX_ATTEMPTS, "attempts")?
+        .into_iter()
+        .map(|item| {
+            Ok(Attempt {
+                technique: word(item.technique, "technique")?,
+                local: address(&item.local, "local")?,
+                remote: address(&item.remote, "remote")?,
+                probes: item.probes,
+                heard: item.heard,
+                result: word(item.result, "result")?,
+                ago_ms: item.ago_ms,
+                attempt: item.attempt,
+            })
+        })
+        .collect()
 }
 
 fn limited(bytes: Vec<u8>, field: &'static str) -> Result<Vec<u8>> {
@@ -352,6 +436,8 @@ refused_codes!(
     Replaced
 );
 
+/// Longest stable word: twice our longest.
+const MAX_WORD: usize = 48;
 /// Longest certificate either side reads; ours are about 300 bytes with a few routes.
 const MAX_CERTIFICATE: usize = 1024;
 /// Relays or STUN servers in one welcome: more than any deployment's replicas.

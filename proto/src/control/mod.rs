@@ -25,6 +25,10 @@ pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-control-v1";
 pub const MAX_MESSAGE: usize = 256 * 1024;
 /// Peers in one `Map` message: 200 certificates of at most 1 KiB stay below `MAX_MESSAGE`.
 pub const MAX_PEERS_PER_MAP: usize = 200;
+/// Attempts in one report or verdict: what the path agent remembers of one peer.
+pub const MAX_ATTEMPTS: usize = 32;
+/// Longest sentence of a verdict that is read: two names of 63 letters, and a few addresses, in a few sentences.
+pub const MAX_SENTENCE: usize = 1024;
 /// Longest free text (host name, version, reason) that is read; longer is refused.
 pub const MAX_TEXT: usize = 255;
 
@@ -43,6 +47,8 @@ pub enum ToServer {
     Candidates(CandidateSet),
     PathReport(PathReport),
     Logout,
+    AttemptReport(AttemptReport),
+    Preferences(Preferences),
 }
 
 /// A message of the rendezvous.
@@ -58,6 +64,7 @@ pub enum ToAgent {
     Start(Start),
     Observed(SocketAddr),
     LoggedOut,
+    Verdict(Verdict),
 }
 
 /// Asks for a certificate, with an invite's secret.
@@ -106,6 +113,50 @@ pub struct PathReport {
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub reason_code: String,
+}
+
+/// What the owner of a device wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Preferences {
+    /// Use the relay only.
+    pub relay_only: bool,
+}
+
+/// What one end tried to reach a peer directly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "documented in control.proto")]
+pub struct AttemptReport {
+    pub peer: NodeId,
+    pub attempt: u64,
+    pub via: String,
+    pub udp_blocked: bool,
+    pub attempts: Vec<Attempt>,
+}
+
+/// One address tried once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "documented in control.proto")]
+pub struct Attempt {
+    pub technique: String,
+    pub local: Option<SocketAddr>,
+    pub remote: Option<SocketAddr>,
+    pub probes: u32,
+    pub heard: u32,
+    pub result: String,
+    pub ago_ms: u64,
+    pub attempt: u64,
+}
+
+/// Why a pair uses the path it uses, from the reports of both ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "documented in control.proto")]
+pub struct Verdict {
+    pub peer: NodeId,
+    pub attempt: u64,
+    pub code: String,
+    pub text: String,
+    pub remedy: String,
+    pub attempts: Vec<Attempt>,
 }
 
 /// Why the rendezvous ends the conversation.
@@ -216,6 +267,8 @@ pub struct Peer {
     pub certificate: Vec<u8>,
     /// Whether it is connected to the rendezvous.
     pub online: bool,
+    /// Whether it uses the relay only.
+    pub relay_only: bool,
 }
 
 /// A relay channel to a peer is open at both ends.

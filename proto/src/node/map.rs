@@ -15,6 +15,13 @@ use crate::peer::{Peer, same_binding};
 /// is still unnamed then is gone.
 pub(super) type Unnamed = BTreeSet<NodeId>;
 
+/// What a map says of a peer beside its certificate.
+#[derive(Clone, Copy)]
+struct Told {
+    online: bool,
+    relay_only: bool,
+}
+
 impl Node {
     pub(super) fn apply_map(&mut self, map: Map, now: Instant) {
         if std::mem::take(&mut self.is_first_map) && !map.full {
@@ -29,32 +36,37 @@ impl Node {
         let applied: Vec<_> = map.peers.iter().map(|entry| self.apply_entry(entry, now)).collect();
         self.disbelieved |= applied.iter().any(Result::is_err);
         self.revision = map.revision;
-        let online: BTreeMap<NodeId, bool> = applied.into_iter().flatten().flatten().collect();
+        let told: BTreeMap<NodeId, Told> = applied.into_iter().flatten().flatten().collect();
         if map.revision != 0 {
             self.unnamed.take().into_iter().flatten().for_each(|id| self.remove_peer(id, now));
         }
-        let total = self.online_peers(&online);
+        let total = self.online_peers(&told);
         self.shared.small_mesh = total <= self.shared.config.small_mesh;
-        for (id, online) in online {
-            self.with(id, now, |peer, shared| peer.set_online(online, shared, now));
+        for (id, told) in told {
+            self.with(id, now, |peer, shared| {
+                peer.set_relay_only(told.relay_only, shared, now);
+                peer.set_online(told.online, shared, now);
+            });
         }
         self.shared.forwarding_changed();
     }
 
-    /// Learns one peer; says who it is and whether it is online, unless it is this device.
-    fn apply_entry(&mut self, entry: &PeerEntry, now: Instant) -> Result<Option<(NodeId, bool)>, Discard> {
+    /// Learns one peer; says who it is and what is told of it, unless it is this device.
+    fn apply_entry(&mut self, entry: &PeerEntry, now: Instant) -> Result<Option<(NodeId, Told)>, Discard> {
         let certificate = self.verify(&entry.certificate, now)?;
         let id = certificate.node;
         if id == self.shared.local.certificate.node {
             self.replace_certificate(&entry.certificate, now);
+            self.set_relay_only(entry.relay_only, now);
             return Ok(None);
         }
         if let Some(unnamed) = &mut self.unnamed {
             unnamed.remove(&id);
         }
+        let told = Told { online: entry.online, relay_only: entry.relay_only };
         let known = self.peers.get(&id).map(|peer| peer.certificate().clone());
         match known {
-            Some(held) if held.epoch > certificate.epoch => return Ok(Some((id, entry.online))),
+            Some(held) if held.epoch > certificate.epoch => return Ok(Some((id, told))),
             Some(held) if same_binding(&held, &certificate) => {
                 self.with(id, now, |peer, shared| peer.renew(certificate, shared));
             }
@@ -64,7 +76,16 @@ impl Node {
             }
             None => self.add_peer(certificate, now),
         }
-        Ok(Some((id, entry.online)))
+        Ok(Some((id, told)))
+    }
+
+    /// An administrator's word on this device; its owner's own is in the configuration.
+    fn set_relay_only(&mut self, relay_only: bool, now: Instant) {
+        let relay_only = relay_only || self.shared.config.relay_only;
+        if std::mem::replace(&mut self.shared.relay_only, relay_only) != relay_only {
+            self.offer_candidates();
+            self.for_each(now, |peer, shared| peer.apply_policy(shared, now));
+        }
     }
 
     fn add_peer(&mut self, certificate: VerifiedCertificate, now: Instant) {
@@ -108,8 +129,9 @@ impl Node {
         })
     }
 
-    fn online_peers(&self, changed: &BTreeMap<NodeId, bool>) -> usize {
-        let online = |(id, peer): &(&NodeId, &Peer)| changed.get(*id).copied().unwrap_or_else(|| peer.is_online());
+    fn online_peers(&self, changed: &BTreeMap<NodeId, Told>) -> usize {
+        let online =
+            |(id, peer): &(&NodeId, &Peer)| changed.get(*id).map_or_else(|| peer.is_online(), |told| told.online);
         self.peers.iter().filter(online).count()
     }
 }

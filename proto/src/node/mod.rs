@@ -21,7 +21,7 @@ use rand_core::SeedableRng;
 use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
-use crate::control::{ToAgent, ToServer, Welcome};
+use crate::control::{Preferences, ToAgent, ToServer, Welcome};
 use crate::inner;
 use crate::io::{Discard, RelayChannel, Remote, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
@@ -32,7 +32,9 @@ use admission::Admission;
 use map::Unnamed;
 use relay_link::RelayLink;
 
-pub use crate::peer::{Event, Forwarding, LocalDevice, PeerRoute, PeerStatus, SaKeys, SessionStatus};
+pub use crate::peer::{
+    Event, Forwarding, HeldVerdict, LocalDevice, PeerRoute, PeerStatus, Reason, SaKeys, SessionStatus,
+};
 
 /// One device's view of its mesh.
 pub struct Node {
@@ -92,6 +94,9 @@ impl Node {
                 let delay = Duration::from_millis(start.delay_ms.into()).min(MAX_START_DELAY);
                 self.with(start.peer, now, |peer, _| peer.handle_start(start.attempt, delay, now));
             }
+            ToAgent::Verdict(verdict) => {
+                self.with(verdict.peer, now, |peer, _| peer.handle_verdict(verdict, now));
+            }
             ToAgent::Observed(_) | ToAgent::Enrolled(_) | ToAgent::Refused(_) | ToAgent::LoggedOut => {}
         }
     }
@@ -99,6 +104,8 @@ impl Node {
     /// The control connection is gone. Tunnels go on; nothing can be asked until the next Welcome.
     pub fn handle_control_lost(&mut self) {
         self.shared.control_up = false;
+        // what was right when it was said is nobody's to correct any more
+        self.peers.values_mut().for_each(Peer::forget_verdict);
         // the rest of a full map will not come; the next connection brings another one
         self.unnamed = None;
     }
@@ -245,12 +252,12 @@ impl Node {
 
     /// Every peer, by id.
     pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
-        self.peers.values().map(Peer::status)
+        self.peers.values().map(|peer| peer.status(&self.shared))
     }
 
     /// One peer.
     pub fn peer(&self, id: NodeId) -> Option<PeerStatus> {
-        self.peers.get(&id).map(Peer::status)
+        self.peers.get(&id).map(|peer| peer.status(&self.shared))
     }
 
     /// The peer with an overlay address, or behind which a prefix lies that covers it (longest first).
@@ -280,6 +287,10 @@ impl Node {
         self.relays = welcome.relays.into_iter().map(|relay| RelayLink::new(relay, now)).collect();
         self.replace_certificate(&welcome.certificate, now);
         self.handle_timeout(now);
+        if self.shared.config.relay_only {
+            // before anything that could make a peer aim at us
+            self.shared.event(Event::Control(ToServer::Preferences(Preferences { relay_only: true })));
+        }
         self.offer_candidates();
         self.for_each(now, |peer, shared| peer.control_renewed(shared, now));
     }
@@ -293,7 +304,8 @@ impl Node {
     }
 
     fn offer_candidates(&mut self) {
-        if self.shared.control_up && !self.shared.own_candidates().is_empty() {
+        let offers = self.shared.control_up && !self.shared.relay_only;
+        if offers && !self.shared.own_candidates().is_empty() {
             let set = self.shared.candidates.clone();
             self.shared.event(Event::Control(ToServer::Candidates(set)));
         }

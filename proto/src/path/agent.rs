@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use super::budget::Ledger;
-use super::explain::{Attempt, Explanation, Facts, Log};
+use super::explain::{self, Attempt, Explanation, Facts, Log};
 use super::liveness::Traffic;
 use super::pair::Pair;
 use super::remotes::{PAIRS_MAX, REFLEXIVE_MAX};
@@ -45,6 +45,8 @@ pub struct Agent {
     pub(super) reviewed_at: Instant,
     pub(super) asked: Vec<(ProbeId, u64)>,
     pub(super) log: Log,
+    /// Nothing but the relay may be used.
+    pub(super) relay_only: bool,
     pub(super) output: Output,
 }
 
@@ -64,6 +66,7 @@ pub(super) struct Output {
     published: Published,
     selection_changed: bool,
     start_wanted: bool,
+    report_wanted: bool,
 }
 
 /// What a change of which is told: where data goes, in which size, and where it goes as well.
@@ -95,6 +98,7 @@ impl Agent {
             reviewed_at: now,
             asked: Vec::new(),
             log: Log::default(),
+            relay_only: false,
             output: Output::default(),
         }
     }
@@ -117,6 +121,9 @@ impl Agent {
         if std::mem::take(&mut self.output.start_wanted) {
             return Some(PathEvent::WantStart);
         }
+        if std::mem::take(&mut self.output.report_wanted) {
+            return Some(PathEvent::WantReport);
+        }
         self.output.replies.pop_front()
     }
 
@@ -129,7 +136,7 @@ impl Agent {
         }
         let pacer = self.pacer.ready_at();
         let pairs = self.pairs.values().filter_map(|pair| pair.deadline(pacer));
-        let retry = if self.is_direct() { None } else { self.retry.deadline() };
+        let retry = if self.is_direct() || self.relay_only { None } else { self.retry.deadline() };
         always.chain(pairs).chain(retry).chain(self.keepalive_at).min()
     }
 
@@ -158,7 +165,18 @@ impl Agent {
     pub fn explain(&self, peer_online: bool) -> Explanation {
         let tier = self.selected.map(|selected| Tier::of(selected.remote, &self.site));
         let trying = !self.ready || self.round.is_some() || self.retry.is_asking();
-        Facts { tier, peer_online, trying, local: &self.local, remote: &self.remote }.explain()
+        let relay_only = self.relay_only;
+        Facts { tier, peer_online, trying, relay_only, local: &self.local, remote: &self.remote }.explain()
+    }
+
+    /// Whether no server ever saw this device from outside, so that UDP does not seem to leave its network.
+    pub fn is_udp_blocked(&self) -> bool {
+        explain::is_unreachable(&self.local)
+    }
+
+    /// What the peer says of where it is.
+    pub fn remote_candidates(&self) -> &CandidateSet {
+        &self.remote
     }
 
     /// What was tried lately, oldest first; at most 32.
@@ -238,6 +256,10 @@ impl Agent {
         self.output.start_wanted = true;
     }
 
+    pub(super) fn want_report(&mut self) {
+        self.output.report_wanted = true;
+    }
+
     /// Forgets what only a session could carry.
     pub(super) fn drop_sealed_probes(&mut self) {
         self.output.probes.retain(|probe| probe.body == super::ProbeBody::Opener);
@@ -260,6 +282,7 @@ impl Agent {
         debug_assert!(self.remote.candidates.len() <= MAX_CANDIDATES);
         debug_assert!(self.selected.is_none_or(|selected| self.ready && self.pairs.contains_key(&selected.remote)));
         debug_assert!(self.hedge().is_none() || self.is_direct());
+        debug_assert!(!self.relay_only || !self.pairs.values().any(Pair::is_direct));
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) peer_online: bool,
     /// Whether a session exists, and whether a round is on or about to be.
     pub(super) trying: bool,
+    /// Whether the pair may use nothing but the relay.
+    pub(super) relay_only: bool,
     pub(super) local: &'a CandidateSet,
     pub(super) remote: &'a CandidateSet,
 }
@@ -39,6 +41,7 @@ impl Facts<'_> {
             Some(Tier::Direct) => DIRECT,
             Some(Tier::Hairpin) => HAIRPIN,
             Some(Tier::Relay) | None if !self.peer_online => PEER_OFFLINE,
+            Some(Tier::Relay) | None if self.relay_only => RELAY_ONLY,
             Some(Tier::Relay) | None if self.trying => PROBING,
             Some(Tier::Relay) | None => self.explain_failure(),
         }
@@ -57,7 +60,7 @@ impl Facts<'_> {
 }
 
 /// Whether a device that has told its addresses has none that the Internet could answer to.
-fn is_unreachable(set: &CandidateSet) -> bool {
+pub(super) fn is_unreachable(set: &CandidateSet) -> bool {
     let public = |kind, addr: SocketAddr| kind != CandidateKind::Host || !super::score::is_private(addr.ip());
     set.nat.mapping == NatMapping::Unknown
         && !set.candidates.is_empty()
@@ -82,6 +85,11 @@ const PROBING: Explanation = Explanation {
     code: "probing",
     text: "A direct path is being looked for; until one is found packets go through the relay.",
     remedy: "",
+};
+const RELAY_ONLY: Explanation = Explanation {
+    code: "relay-only-policy",
+    text: "One of the two devices is set to use the relay only.",
+    remedy: "Take the setting back on the device's page of the dashboard, or start its daemon without --relay-only.",
 };
 const BOTH_SYMMETRIC: Explanation = Explanation {
     code: "both-symmetric",
@@ -122,6 +130,10 @@ pub struct Attempt {
     pub local: Option<SocketAddr>,
     /// What was tried.
     pub remote: Remote,
+    /// Probes that went there; openers are none.
+    pub probes: u32,
+    /// Probes of the peer that came from there.
+    pub heard: u32,
     /// What came of it.
     pub result: AttemptResult,
 }
@@ -165,10 +177,14 @@ impl Technique {
 pub enum AttemptResult {
     /// Answered, and fit for data.
     Answered(Duration),
+    /// The answers came from another address than the one asked: something on the way changes it.
+    Elsewhere,
     /// Worked, and died later.
     Lost,
     /// Not answered.
     NoAnswer,
+    /// Not asked: the address had cost as much as one that does not answer may.
+    OverBudget,
     /// Under way.
     Pending,
     /// Answered small probes only.
@@ -180,8 +196,10 @@ impl AttemptResult {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Answered(_) => "answered",
+            Self::Elsewhere => "answered-elsewhere",
             Self::Lost => "lost",
             Self::NoAnswer => "no-answer",
+            Self::OverBudget => "over-budget",
             Self::Pending => "pending",
             Self::TooNarrow => "too-narrow",
         }
@@ -190,43 +208,105 @@ impl AttemptResult {
 
 /// What was tried lately; the oldest is forgotten first.
 #[derive(Debug, Default)]
-pub(super) struct Log(VecDeque<Attempt>);
+pub(super) struct Log(VecDeque<Record>);
+
+/// An attempt, and what was noted of it while it was under way.
+#[derive(Debug)]
+struct Record {
+    attempt: Attempt,
+    /// A pong to one of its pings came from elsewhere.
+    strayed: bool,
+    /// The budget refused one of its pings.
+    refused: bool,
+}
+
+impl Record {
+    /// What came of it, when no answer did.
+    fn failure(&self) -> AttemptResult {
+        match (self.strayed, self.refused && self.attempt.probes == 0) {
+            (true, _) => AttemptResult::Elsewhere,
+            (false, true) => AttemptResult::OverBudget,
+            (false, false) => AttemptResult::NoAnswer,
+        }
+    }
+}
 
 impl Log {
     /// Begins a record, unless that remote's last one is still open under the same number.
     pub(super) fn open(&mut self, attempt: u64, technique: Technique, remote: Remote, now: Instant) {
-        let open = self.open_record(remote).is_some_and(|record| record.attempt == attempt);
+        let open = self.open_record(remote).is_some_and(|record| record.attempt.attempt == attempt);
         if open {
             return;
         }
-        self.close(remote, AttemptResult::NoAnswer, None);
+        self.give_up(remote);
         if self.0.len() == LOG_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(Attempt { at: now, attempt, technique, local: None, remote, result: AttemptResult::Pending });
+        let (local, probes, heard, result) = (None, 0, 0, AttemptResult::Pending);
+        let attempt = Attempt { at: now, attempt, technique, local, remote, probes, heard, result };
+        self.0.push_back(Record { attempt, strayed: false, refused: false });
     }
 
     /// Ends the open record of a remote, if there is one.
     pub(super) fn close(&mut self, remote: Remote, result: AttemptResult, local: Option<SocketAddr>) {
         if let Some(record) = self.open_record(remote) {
-            (record.result, record.local) = (result, local);
+            (record.attempt.result, record.attempt.local) = (result, local);
+        }
+    }
+
+    /// Ends the open record of a remote that did not answer.
+    pub(super) fn give_up(&mut self, remote: Remote) {
+        if let Some(record) = self.open_record(remote) {
+            record.attempt.result = record.failure();
+        }
+    }
+
+    /// A probe left for a remote.
+    pub(super) fn sent(&mut self, remote: Remote) {
+        if let Some(record) = self.open_record(remote) {
+            record.attempt.probes += 1;
+        }
+    }
+
+    /// A probe to a remote was refused by the budget.
+    pub(super) fn refused(&mut self, remote: Remote) {
+        if let Some(record) = self.open_record(remote) {
+            record.refused = true;
+        }
+    }
+
+    /// A probe to a remote was answered from elsewhere.
+    pub(super) fn strayed(&mut self, remote: Remote) {
+        if let Some(record) = self.open_record(remote) {
+            record.strayed = true;
+        }
+    }
+
+    /// A probe of the peer came from a remote: it counts for the newest record, also when that is closed, for who heard
+    /// whom is what the two ends compare.
+    pub(super) fn heard(&mut self, remote: Remote) {
+        if let Some(record) = self.newest(remote) {
+            record.attempt.heard = record.attempt.heard.saturating_add(1);
         }
     }
 
     /// Says of the newest record of a remote that what it found is gone.
     pub(super) fn lost(&mut self, remote: Remote) {
-        if let Some(record) = self.0.iter_mut().rev().find(|record| record.remote == remote) {
-            record.result = AttemptResult::Lost;
+        if let Some(record) = self.newest(remote) {
+            record.attempt.result = AttemptResult::Lost;
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Attempt> {
-        self.0.iter()
+        self.0.iter().map(|record| &record.attempt)
     }
 
-    fn open_record(&mut self, remote: Remote) -> Option<&mut Attempt> {
-        let newest = self.0.iter_mut().rev().find(|record| record.remote == remote);
-        newest.filter(|record| record.result == AttemptResult::Pending)
+    fn newest(&mut self, remote: Remote) -> Option<&mut Record> {
+        self.0.iter_mut().rev().find(|record| record.attempt.remote == remote)
+    }
+
+    fn open_record(&mut self, remote: Remote) -> Option<&mut Record> {
+        self.newest(remote).filter(|record| record.attempt.result == AttemptResult::Pending)
     }
 }
 
@@ -252,9 +332,16 @@ mod tests {
     fn failure(local: NatMapping, remote: NatMapping) -> &'static str {
         let reflexive = [("203.0.113.1:4000", CandidateKind::Reflexive)];
         let (local, remote) = (set(local, &reflexive), set(remote, &reflexive));
-        Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, local: &local, remote: &remote }
-            .explain()
-            .code
+        Facts {
+            tier: Some(Tier::Relay),
+            peer_online: true,
+            trying: false,
+            relay_only: false,
+            local: &local,
+            remote: &remote,
+        }
+        .explain()
+        .code
     }
 
     #[test]
@@ -272,7 +359,8 @@ mod tests {
         let inside = set(NatMapping::Unknown, &[("192.168.1.2:4000", CandidateKind::Host)]);
         let outside = set(NatMapping::Unknown, &[("203.0.113.1:4000", CandidateKind::Reflexive)]);
         let facts = |local, remote| {
-            Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, local, remote }.explain()
+            Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, relay_only: false, local, remote }
+                .explain()
         };
 
         assert_eq!(facts(&inside, &outside).code, "udp-blocked");
@@ -284,13 +372,51 @@ mod tests {
     fn whoever_is_offline_is_not_blamed_on_the_nat() {
         let nothing = CandidateSet::default();
         let facts = |tier, peer_online, trying| {
-            Facts { tier, peer_online, trying, local: &nothing, remote: &nothing }.explain().code
+            Facts { tier, peer_online, trying, relay_only: false, local: &nothing, remote: &nothing }.explain().code
         };
 
         assert_eq!(facts(None, false, true), "peer-offline");
         assert_eq!(facts(None, true, true), "probing");
         assert_eq!(facts(Some(Tier::Direct), false, false), "direct");
         assert_eq!(facts(Some(Tier::Lan), true, false), "same-lan");
+    }
+
+    #[test]
+    fn a_policy_is_named_before_a_search_that_never_comes() {
+        let nothing = CandidateSet::default();
+        let facts = |peer_online| Facts {
+            tier: Some(Tier::Relay),
+            peer_online,
+            trying: true,
+            relay_only: true,
+            local: &nothing,
+            remote: &nothing,
+        };
+
+        assert_eq!(facts(true).explain().code, "relay-only-policy");
+        assert_eq!(facts(false).explain().code, "peer-offline");
+    }
+
+    #[test]
+    fn what_was_noted_on_the_way_says_how_an_attempt_failed() {
+        let now = start();
+        let mut log = Log::default();
+        let remote = |port| Remote::Direct(([203, 0, 113, 1], port).into());
+        (1..=4).for_each(|port| log.open(1, Technique::Punch, remote(port), now));
+
+        log.sent(remote(1));
+        log.heard(remote(1));
+        log.sent(remote(2));
+        log.strayed(remote(2));
+        log.refused(remote(3));
+        log.sent(remote(4));
+        log.refused(remote(4));
+        (1..=4).for_each(|port| log.give_up(remote(port)));
+
+        let results: Vec<_> =
+            log.iter().map(|attempt| (attempt.result.name(), attempt.probes, attempt.heard)).collect();
+        let expected = [("no-answer", 1, 1), ("answered-elsewhere", 1, 0), ("over-budget", 0, 0), ("no-answer", 1, 0)];
+        assert_eq!(results, expected);
     }
 
     #[test]

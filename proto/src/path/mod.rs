@@ -113,6 +113,8 @@ pub enum PathEvent {
     },
     /// `selection` or `hedge` differs from before.
     Selected,
+    /// Tell the rendezvous what was tried and what came of it: a round is over, or data goes another way.
+    WantReport,
     /// Ask the rendezvous for fresh candidates and a common start. At most one in 10 s.
     WantStart,
 }

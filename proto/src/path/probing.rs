@@ -40,9 +40,10 @@ impl Agent {
 
     /// A ping that arrived from `from`: answered at once, and asked back if that address is not proved.
     pub fn handle_ping(&mut self, from: Remote, ping: &Ping, now: Instant) {
-        if !self.ready {
+        if !self.ready || (self.relay_only && matches!(from, Remote::Direct(_))) {
             return;
         }
+        self.log.heard(from);
         let seen = match from {
             Remote::Direct(addr) => Some(addr),
             Remote::Relay(_) => None,
@@ -125,12 +126,14 @@ impl Agent {
             && !pair.answered_within(CONSENT, now)
             && !self.ledger.charge(addr, on_wire, now)
         {
+            self.log.refused(remote);
             return None;
         }
         let mut id = ProbeId([0; 12]);
         self.rng.fill_bytes(&mut id.0);
         pair.pinged(id, on_wire, now);
         pair.probed_at = Some(now);
+        self.log.sent(remote);
         let ping = Ping { id, length: u16::try_from(length).unwrap_or(u16::MAX) };
         self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Ping(ping) });
         Some(id)
@@ -174,8 +177,9 @@ impl Agent {
 
     /// A pong from elsewhere than its ping went to: that address is worth a probe of its own, no more.
     fn stray(&mut self, from: Remote, pong: &Pong, now: Instant) -> Result<(), Discard> {
-        let ours = self.pairs.values().any(|pair| pair.awaits(pong.id));
-        if let (Remote::Direct(addr), true) = (from, ours) {
+        let asked = self.pairs.values().find(|pair| pair.awaits(pong.id)).map(|pair| pair.remote);
+        if let (Remote::Direct(addr), Some(asked)) = (from, asked) {
+            self.log.strayed(asked);
             self.ask_back(addr, now);
             self.advance(now);
         }

@@ -43,7 +43,7 @@ impl Agent {
 
     /// The peer's candidates. An older set than the one held is ignored, absence of candidates is not failure.
     pub fn set_remote_candidates(&mut self, set: &CandidateSet, now: Instant) {
-        if set.epoch < self.remote.epoch {
+        if self.relay_only || set.epoch < self.remote.epoch {
             return;
         }
         let moved = set.epoch > self.remote.epoch && !self.remote.candidates.is_empty();
@@ -66,6 +66,9 @@ impl Agent {
     /// Lets in an address that an authenticated probe came from. Returns whether it is in the table.
     pub(super) fn learn(&mut self, addr: SocketAddr, now: Instant) -> bool {
         let remote = Remote::Direct(addr);
+        if self.relay_only {
+            return false;
+        }
         if self.pairs.contains_key(&remote) {
             return true;
         }
@@ -76,6 +79,23 @@ impl Agent {
         }
         self.pairs.insert(remote, Pair::new(remote, Origin::PeerReflexive));
         true
+    }
+
+    /// Whether the pair may use the relay alone. Then nothing is sent to any address of the peer, and nothing that comes
+    /// from one is answered.
+    pub fn set_relay_only(&mut self, relay_only: bool, now: Instant) {
+        if std::mem::replace(&mut self.relay_only, relay_only) == relay_only {
+            return;
+        }
+        if relay_only {
+            self.pairs.retain(|_, pair| !pair.is_direct());
+            self.selected.take_if(|selected| matches!(selected.remote, Remote::Direct(_)));
+            self.remote = CandidateSet::default();
+            self.forget_rounds();
+        } else {
+            self.something_changed(now);
+        }
+        self.advance(now);
     }
 
     /// At most twelve, each usable, none twice and none of our own.

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
-use super::explain::{AttemptResult, Technique};
+use super::explain::Technique;
 use super::pair::{Origin, Pair, Stage};
 use super::remotes::REMEMBERED;
 use super::schedule::{self, Backoff, HEAD_START, OPENER_TTL, PROBES, PROBES_FOREIGN, Plan, ROUND};
@@ -83,7 +83,7 @@ impl Retry {
 impl Agent {
     /// The rendezvous tells both ends to begin `delay` from now, under the number `attempt`.
     pub fn handle_start(&mut self, attempt: u64, delay: Duration, now: Instant) {
-        if self.round.is_none_or(|round| !round.is_fresh(now)) {
+        if !self.relay_only && self.round.is_none_or(|round| !round.is_fresh(now)) {
             self.retry.settle();
             self.round = Some(Round::new(attempt.max(1), now + delay.min(DELAY_MAX)));
         }
@@ -141,6 +141,12 @@ impl Agent {
     pub(super) fn session_ended(&mut self) {
         self.round.take_if(|round| round.begun);
         self.retry.settle();
+    }
+
+    /// There is nothing to be found by rounds any more.
+    pub(super) fn forget_rounds(&mut self) {
+        self.round = None;
+        self.retry = Retry::default();
     }
 
     /// Our own network changed: whatever was on is pointless. Addresses behind a NAT wait for the common start: to that
@@ -245,9 +251,10 @@ impl Agent {
         for pair in self.pairs.values_mut().filter(|pair| pair.is_direct()) {
             if matches!(pair.stage, Stage::Unproven) {
                 pair.plan = None;
-                self.log.close(pair.remote, AttemptResult::NoAnswer, None);
+                self.log.give_up(pair.remote);
             }
         }
+        self.want_report();
         if self.ready && !self.is_direct() {
             self.retry.again_at = Some(self.retry.backoff.fail(&mut self.rng, now));
         }
@@ -255,7 +262,7 @@ impl Agent {
 
     /// Asks the rendezvous for a start when it is time, and begins alone when no start comes.
     pub(super) fn run_retry(&mut self, now: Instant) {
-        if self.is_direct() {
+        if self.is_direct() || self.relay_only {
             return;
         }
         if self.retry.again_at.take_if(|at| *at <= now).is_some() {

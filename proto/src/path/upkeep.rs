@@ -174,7 +174,11 @@ impl Agent {
                 pair.stage = Stage::Usable;
             }
         }
+        let was_direct = self.is_direct();
         self.selected = chosen.map(|remote| Selected { remote, since: now });
+        if was_direct || self.is_direct() {
+            self.want_report();
+        }
         self.keepalive_at = None;
         self.traffic.heard();
         if self.is_direct() {

@@ -8,8 +8,9 @@
 //! A peer is *connected* on demand: it asks the rendezvous for a relay channel, shakes hands through it at once, and
 //! lets `path` look for something better under the fresh session. It leaves bytes on the wire to `wire`, the choice of
 //! an address to `path`, and the choice of a session to `session::rotation`. `initiating` and `responding` are the two halves of
-//! a handshake, `sessions` what comes of it, `traffic` what the counters tell.
+//! a handshake, `sessions` what comes of it, `traffic` what the counters tell, `explaining` why the path is what it is.
 
+mod explaining;
 mod handshaking;
 mod initiating;
 mod responding;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use rand_core::Rng;
 
+pub use explaining::{HeldVerdict, Reason};
 pub(crate) use responding::InitOutcome;
 pub use route::{Forwarding, PeerRoute, PeerStatus, SessionStatus};
 pub(crate) use shared::Shared;
@@ -65,6 +67,10 @@ pub(crate) struct Peer {
     told: Option<Remote>,
     /// When a person last asked for another try.
     retried_at: Option<Instant>,
+    /// What the rendezvous made of both ends' reports.
+    verdict: Option<HeldVerdict>,
+    /// Whether the peer uses the relay only.
+    relay_only: bool,
     stats: Arc<PeerStats>,
 }
 
@@ -76,6 +82,7 @@ impl Peer {
         };
         let mut path = path::Agent::new(shared.rng.next_u64(), settings, now);
         path.set_local(&shared.candidates, now);
+        path.set_relay_only(shared.relay_only, now);
         Self {
             certificate,
             online: false,
@@ -91,6 +98,8 @@ impl Peer {
             connect_pause: CONNECT_RETRY,
             told: None,
             retried_at: None,
+            verdict: None,
+            relay_only: false,
             stats: Arc::new(PeerStats::default()),
         }
     }
@@ -300,7 +309,7 @@ impl Peer {
         self.rotation.iter()
     }
 
-    pub(crate) fn status(&self) -> PeerStatus {
+    pub(crate) fn status(&self, shared: &Shared) -> PeerStatus {
         let session = self.rotation.sending().map(|session| SessionStatus {
             suite: session.suite(),
             established: session.born(),
@@ -314,8 +323,11 @@ impl Peer {
             online: self.online,
             selection: self.path.selection(),
             session,
-            explanation: self.path.explain(self.online),
+            reason: self.reason(),
             attempts: self.path.attempts().cloned().collect(),
+            verdict: self.verdict.clone(),
+            relay_only: self.relay_only || shared.relay_only,
+            candidates: self.path.remote_candidates().clone(),
             stats: Arc::clone(&self.stats),
         }
     }
@@ -382,6 +394,7 @@ impl Peer {
                     self.report(shared, now);
                 }
             }
+            PathEvent::WantReport => self.report_attempts(shared, now),
             PathEvent::WantStart => {
                 if shared.control_up {
                     shared.event(Event::Control(ToServer::Connect(self.node())));

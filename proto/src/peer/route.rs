@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::explaining::{HeldVerdict, Reason};
+use crate::candidate::CandidateSet;
 use crate::crypto::Suite;
 use crate::io::Remote;
 use crate::keys::NodeId;
-use crate::path::{Attempt, Explanation, Selection};
+use crate::path::{Attempt, Selection};
 use crate::session::{InboundSa, OutboundSa};
 use crate::stats::PeerStats;
 
@@ -61,9 +63,15 @@ pub struct PeerStatus {
     /// The session in use.
     pub session: Option<SessionStatus>,
     /// Why this path.
-    pub explanation: Explanation,
-    /// What was tried lately, oldest first.
+    pub reason: Reason,
+    /// What this end tried lately, oldest first.
     pub attempts: Vec<Attempt>,
+    /// What the rendezvous made of both ends' reports, and what the peer tried.
+    pub verdict: Option<HeldVerdict>,
+    /// Whether the setting of either device holds the pair to the relay.
+    pub relay_only: bool,
+    /// Where the peer says it may be reached.
+    pub candidates: CandidateSet,
     /// Counters.
     pub stats: Arc<PeerStats>,
 }

@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) candidates: CandidateSet,
     /// Whether the rendezvous can be asked now.
     pub(crate) control_up: bool,
+    /// Whether this device uses the relay only.
+    pub(crate) relay_only: bool,
     /// Whether the mesh is small enough that every pair connects by itself.
     pub(crate) small_mesh: bool,
     wall: (UnixTime, Instant),
@@ -101,6 +103,7 @@ impl Shared {
     pub(crate) fn new(config: Config, local: LocalDevice, rng: ChaCha20Rng, wall: UnixTime, now: Instant) -> Self {
         Self {
             identity: identity(&config, &local),
+            relay_only: config.relay_only,
             config,
             local,
             rng,

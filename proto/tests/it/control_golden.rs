@@ -6,8 +6,9 @@
 use proptest::prelude::*;
 use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES};
 use warren_proto::control::{
-    CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_PEERS_PER_MAP, MAX_TEXT, Map, NatMapping, NatReport,
-    Network, PairOpened, PathReport, Peer, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Welcome,
+    Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
+    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
+    RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
@@ -119,7 +120,7 @@ fn lists_and_blobs_beyond_their_limits_are_refused() {
         ToServer::decode(&ToServer::Candidates(CandidateSet { candidates, ..CandidateSet::default() }).encode()).err()
     };
     let peers = |count| {
-        let peers = vec![Peer { certificate: vec![], online: true }; count];
+        let peers = vec![Peer { certificate: vec![], online: true, relay_only: false }; count];
         ToAgent::decode(&ToAgent::Map(Map { peers, ..Map::default() }).encode()).err()
     };
     let certificate = |length| {
@@ -133,6 +134,19 @@ fn lists_and_blobs_beyond_their_limits_are_refused() {
         ToAgent::decode(&ToAgent::Welcome(Welcome { relays, ..welcome() }).encode()).err()
     };
 
+    let tried = |count| ToServer::decode(&ToServer::AttemptReport(attempt_report(count)).encode()).err();
+    let heard = |count| ToAgent::decode(&ToAgent::Verdict(verdict(count)).encode()).err();
+    let reason = |length| {
+        let message = ToAgent::Verdict(Verdict { remedy: "x".repeat(length), ..verdict(1) });
+        ToAgent::decode(&message.encode()).err()
+    };
+
+    assert_eq!(tried(MAX_ATTEMPTS), None);
+    assert_eq!(tried(MAX_ATTEMPTS + 1), Some(DecodeError::Limit("attempts")));
+    assert_eq!(heard(MAX_ATTEMPTS), None);
+    assert_eq!(heard(MAX_ATTEMPTS + 1), Some(DecodeError::Limit("attempts")));
+    assert_eq!(reason(MAX_SENTENCE), None);
+    assert_eq!(reason(MAX_SENTENCE + 1), Some(DecodeError::Limit("remedy")));
     assert_eq!(candidates(MAX_CANDIDATES), None);
     assert_eq!(candidates(MAX_CANDIDATES + 1), Some(DecodeError::Limit("candidates")));
     assert_eq!(peers(MAX_PEERS_PER_MAP), None);
@@ -147,7 +161,7 @@ fn lists_and_blobs_beyond_their_limits_are_refused() {
 
 #[test]
 fn a_full_map_with_the_largest_certificates_fits_in_a_message() {
-    let peers = vec![Peer { certificate: vec![1; 1024], online: true }; MAX_PEERS_PER_MAP];
+    let peers = vec![Peer { certificate: vec![1; 1024], online: true, relay_only: true }; MAX_PEERS_PER_MAP];
 
     let bytes = ToAgent::Map(Map { revision: u64::MAX, full: true, peers, removed: vec![] }).encode();
 
@@ -173,7 +187,7 @@ proptest! {
 
     #[test]
     fn damaged_messages_never_panic_and_what_is_read_can_be_written(
-        index in 0..15_usize, position in 0..1000_usize, value: u8, keep in 0..1000_usize,
+        index in 0..17_usize, position in 0..1000_usize, value: u8, keep in 0..1000_usize,
     ) {
         let mut bytes = all().swap_remove(index % all().len());
         let position = position % bytes.len().max(1);
@@ -200,6 +214,8 @@ fn to_server() -> Vec<(&'static str, ToServer)> {
         ("candidates", ToServer::Candidates(CandidateSet { epoch: 3, candidates: vec![candidate()], nat })),
         ("path-report", ToServer::PathReport(path_report())),
         ("logout", ToServer::Logout),
+        ("attempt-report", ToServer::AttemptReport(attempt_report(1))),
+        ("preferences", ToServer::Preferences(Preferences { relay_only: true })),
     ]
 }
 
@@ -208,7 +224,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
     let map = Map {
         revision: 300,
         full: true,
-        peers: vec![Peer { certificate: vec![0xce; 4], online: true }],
+        peers: vec![Peer { certificate: vec![0xce; 4], online: true, relay_only: false }],
         removed: vec![node(2)],
     };
     let refused = Refused { code: RefusedCode::InviteExpired, text: "ask for another".to_owned() };
@@ -222,6 +238,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("start", ToAgent::Start(Start { peer: node(1), attempt: 9, delay_ms: 150 })),
         ("observed", ToAgent::Observed(address("[2001:db8::9]:4000"))),
         ("logged-out", ToAgent::LoggedOut),
+        ("verdict", ToAgent::Verdict(verdict(1))),
     ]
 }
 
@@ -251,6 +268,40 @@ fn hello() -> Hello {
         revision: 300,
         agent_version: "0.1.0".to_owned(),
         os: "linux".to_owned(),
+    }
+}
+
+fn attempt_report(count: usize) -> AttemptReport {
+    AttemptReport {
+        peer: node(1),
+        attempt: 9,
+        via: "udp-relay".to_owned(),
+        udp_blocked: true,
+        attempts: vec![attempt(); count],
+    }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        technique: "punch".to_owned(),
+        local: None,
+        remote: Some(address("203.0.113.9:51820")),
+        probes: 7,
+        heard: 2,
+        result: "no-answer".to_owned(),
+        ago_ms: 4000,
+        attempt: 9,
+    }
+}
+
+fn verdict(count: usize) -> Verdict {
+    Verdict {
+        peer: node(1),
+        attempt: 9,
+        code: "both-symmetric".to_owned(),
+        text: "why".to_owned(),
+        remedy: "what to do".to_owned(),
+        attempts: vec![Attempt { local: Some(address("[2001:db8::9]:4000")), ..attempt() }; count],
     }
 }
 

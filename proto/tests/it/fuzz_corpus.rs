@@ -12,7 +12,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use warren_proto::certificate::{Certificate, NetworkSigner};
 use warren_proto::control::{
-    CandidateSet, Hello, Invite, Map, PairOpened, Refused, RefusedCode, Start, ToAgent, ToServer,
+    AttemptReport, CandidateSet, Hello, Invite, Map, PairOpened, Refused, RefusedCode, Start, ToAgent, ToServer,
+    Verdict,
 };
 use warren_proto::handshake::{Initiator, Responder, Tai64n};
 use warren_proto::inner::Template;
@@ -126,11 +127,27 @@ fn control_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         os: "linux".to_owned(),
     };
     let relay = "192.0.2.10:3480".parse().unwrap();
+    let attempt = warren_proto::control::Attempt {
+        technique: "punch".to_owned(),
+        local: Some("203.0.113.9:4000".parse().unwrap()),
+        remote: Some("203.0.113.8:4000".parse().unwrap()),
+        probes: 7,
+        heard: 1,
+        result: "no-answer".to_owned(),
+        ago_ms: 4000,
+        attempt: 7,
+    };
+    let (via, attempts) = ("udp-relay".to_owned(), vec![attempt]);
+    let report = AttemptReport { peer, attempt: 7, via, udp_blocked: true, attempts: attempts.clone() };
+    let [code, text, remedy] = ["cgn", "why", "what to do"].map(str::to_owned);
+    let verdict = Verdict { peer, attempt: 7, code, text, remedy, attempts };
     let refused = Refused { code: RefusedCode::InviteUsed, text: "used".to_owned() };
     vec![
         ("control", "hello", ToServer::Hello(hello).encode()),
         ("control", "connect", ToServer::Connect(peer).encode()),
         ("control", "candidates", ToServer::Candidates(CandidateSet::default()).encode()),
+        ("control", "attempt-report", ToServer::AttemptReport(report).encode()),
+        ("control", "verdict", ToAgent::Verdict(verdict).encode()),
         ("control", "refused", ToAgent::Refused(refused).encode()),
         ("control", "pair", ToAgent::PairOpened(PairOpened { peer, relay, channel: 6, attempt: 7 }).encode()),
         ("control", "start", ToAgent::Start(Start { peer, attempt: 7, delay_ms: 8 }).encode()),

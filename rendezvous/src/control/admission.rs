@@ -38,9 +38,12 @@ pub(super) async fn admit(
     match first {
         ToServer::Enroll(enroll) => admit_new(app, services, connection, enroll).await,
         ToServer::Hello(hello) => admit_known(app, services, connection, hello).await,
-        ToServer::Candidates(_) | ToServer::Connect(_) | ToServer::Logout | ToServer::PathReport(_) => {
-            Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll"))
-        }
+        ToServer::AttemptReport(_)
+        | ToServer::Candidates(_)
+        | ToServer::Connect(_)
+        | ToServer::Logout
+        | ToServer::PathReport(_)
+        | ToServer::Preferences(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
     }
 }
 

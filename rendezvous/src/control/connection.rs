@@ -141,6 +141,7 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
             // the hub says goodbye; when the database does not answer, the agent asks again
             actions::logout_device(app, device).await.map_err(io::Error::other)?;
         }
+        ToServer::AttemptReport(_) | ToServer::Preferences(_) => {}
         ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
     }
     Ok(())

@@ -57,7 +57,7 @@ fn nat_symmetric_x_symmetric_stays_on_the_relay_and_says_why() {
     for host in &world.hosts {
         let status = host.node.peers().next().expect("one peer");
         assert!(matches!(status.selection.map(|selection| selection.remote), Some(Remote::Relay(_))));
-        assert_ne!(status.explanation.code, "direct");
+        assert_ne!(status.reason.code, "direct");
     }
 }
 

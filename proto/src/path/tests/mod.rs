@@ -3,6 +3,7 @@
 //! The real agents in a fake world: `world` moves their datagrams, `nat` translates and refuses them.
 
 mod choice;
+mod explained;
 mod failure;
 mod hostile;
 mod nat;

@@ -47,6 +47,7 @@ pub(super) struct Host {
     pub(super) switches: Vec<(Instant, Option<Via>)>,
     pub(super) hedged: Vec<Instant>,
     pub(super) heard: Vec<Instant>,
+    pub(super) reports: Vec<Instant>,
     pub(super) wakes: usize,
     pub(super) pings: Vec<(u64, Duration, Via)>,
     session: bool,
@@ -326,6 +327,7 @@ impl World {
                         host.switches.push((self.now, via));
                     }
                 }
+                PathEvent::WantReport => self.hosts[index].reports.push(self.now),
                 PathEvent::WantStart => self.want_start(),
                 PathEvent::PingReply { token, rtt, via, .. } => self.hosts[index].pings.push((token, rtt, via)),
             }
@@ -463,6 +465,7 @@ impl Host {
             switches: Vec::new(),
             hedged: Vec::new(),
             heard: Vec::new(),
+            reports: Vec::new(),
             wakes: 0,
             pings: Vec::new(),
             session: false,
