@@ -19,7 +19,8 @@ use warren_proto::session::NextHeader;
 use crate::common::packet::{ICMP, ICMPV6, Packet, TCP, UDP};
 use crate::common::relay::Relay;
 use crate::common::{
-    Host, PATIENCE, narrow_pair, node_id, outer_families, pair, route, seal, session, v4, v6, wait_until,
+    Host, PATIENCE, connect_by, connect_hedged, narrow_pair, node_id, outer_families, pair, route, seal, session, v4,
+    v6, wait_until,
 };
 
 #[test]
@@ -101,11 +102,7 @@ fn a_run_of_datagrams_that_the_kernel_joined_is_opened_one_by_one() {
 fn a_pair_behind_a_relay_exchanges_packets_by_channels() {
     let relay = Relay::start();
     let (one, two) = (Host::start(1), Host::start(2));
-    let (of_one, of_two) = session(1, 2, 1);
-    relay.pair((one.node.address(Family::V4), 0x1111), (two.node.address(Family::V4), 0x2222));
-    let via = |channel| Remote::Relay(RelayChannel { relay: relay.address, channel });
-    one.node.publish(route(&one.node, 2, Some(&of_one), via(0x1111)), of_one.inbound, &[relay.address]);
-    two.node.publish(route(&two.node, 1, Some(&of_two), via(0x2222)), of_two.inbound, &[relay.address]);
+    connect_by(&relay, &one, &two);
 
     for (number, len) in [41, 600, 1400].into_iter().enumerate() {
         let there = Packet::v4(1, 2, UDP).filled(len, number as u32);
@@ -123,13 +120,7 @@ fn a_pair_behind_a_relay_exchanges_packets_by_channels() {
 fn a_hedged_packet_leaves_twice_and_arrives_once() {
     let (one, two) = pair(Family::V4);
     let detour = Relay::start();
-    detour.pair((one.node.address(Family::V4), 5), (two.node.address(Family::V4), 6));
-    let (of_one, of_two) = session(1, 2, 9);
-    let mut doubted = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
-    doubted.hedge = Some(Remote::Relay(RelayChannel { relay: detour.address, channel: 5 }));
-    one.node.publish(doubted, of_one.inbound, &[]);
-    let answer = route(&two.node, 1, Some(&of_two), Remote::Direct(one.node.address(Family::V4)));
-    two.node.publish(answer, of_two.inbound, &[detour.address]);
+    connect_hedged(&detour, &one, &two);
 
     for number in 0..20 {
         let packet = Packet::v4(1, 2, UDP).filled(500, number);

@@ -13,10 +13,9 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use warren_agent::netcfg::{self, Desired, Exclude, NetConfig, Route};
 use warren_agent::tun::{LinuxTun, OpenError};
-use warren_proto::io::Remote;
 use warren_proto::keys::Family;
 
-use crate::common::{Node, PATIENCE, route, session, v4, v6};
+use crate::common::{Node, PATIENCE, connect_nodes, v4, v6};
 
 #[test]
 fn settings_are_applied_by_what_differs_and_undone() {
@@ -153,30 +152,10 @@ fn two_kernels_talk_tcp_udp_and_icmp_over_the_overlay_in_both_families() {
         return;
     }
     let (one, two) = (Kernel::start(1), Kernel::start(2));
-    let (of_one, of_two) = session(1, 2, 1);
-    let (to_one, to_two) = (Remote::Direct(one.node.address(Family::V4)), Remote::Direct(two.node.address(Family::V4)));
-    one.node.publish(route(&one.node, 2, Some(&of_one), to_two), of_one.inbound, &[]);
-    two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+    connect_nodes(&one.node, &two.node, Family::V4);
 
     for (from, to) in [(IpAddr::from(v4(1)), IpAddr::from(v4(2))), (v6(1).into(), v6(2).into())] {
-        let sent: Vec<u8> = (0..TRANSFER_LEN).map(|index| (index * 7 + index / 251) as u8).collect();
-        let listener = two.run(move || TcpListener::bind((to, 7000)).unwrap());
-        let received = thread::spawn(move || {
-            let (mut stream, peer) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let mut received = Vec::new();
-            stream.read_to_end(&mut received).unwrap();
-            (received, peer.ip())
-        });
-        let payload = sent.clone();
-        one.run(move || {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, 7000), PATIENCE).unwrap();
-            stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&payload).unwrap();
-        });
-        let (received, peer) = received.join().unwrap();
-        assert!(received == sent, "{} of {} bytes arrived, or not the same", received.len(), sent.len());
-        assert_eq!(peer, from);
+        assert_eq!(transfer(&one, &two, SocketAddr::new(to, 7000)), from);
 
         // larger than the device's MTU, as the peer's route allows: no fragment, no refusal
         let datagram = vec![9; 1466 - if to.is_ipv4() { 28 } else { 48 }];
@@ -207,16 +186,11 @@ fn a_transfer_crosses_both_devices_in_packets_larger_than_any_path_carries() {
         return;
     }
     let (one, two) = (Kernel::start(1), Kernel::start(2));
-    let (of_one, of_two) = session(1, 2, 1);
-    let (to_one, to_two) = (Remote::Direct(one.node.address(Family::V4)), Remote::Direct(two.node.address(Family::V4)));
-    one.node.publish(route(&one.node, 2, Some(&of_one), to_two), of_one.inbound, &[]);
-    two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+    connect_nodes(&one.node, &two.node, Family::V4);
 
     for (from, to) in [(IpAddr::from(v4(1)), IpAddr::from(v4(2))), (v6(1).into(), v6(2).into())] {
         let before = (one.run(device_counters), two.run(device_counters));
-        let sent: Vec<u8> = (0..TRANSFER_LEN).map(|index| (index * 7 + index / 251) as u8).collect();
-        let received = transfer(&one, &two, SocketAddr::new(to, 7000), sent.clone());
-        assert!(received == sent, "{} of {} bytes arrived, or not the same", received.len(), sent.len());
+        transfer(&one, &two, SocketAddr::new(to, 7000));
         let after = (one.run(device_counters), two.run(device_counters));
         let mean = |now: (u64, u64), then: (u64, u64)| (now.1 - then.1) / (now.0 - then.0);
         let (given, taken) = (mean(after.0.tx, before.0.tx), mean(after.1.rx, before.1.rx));
@@ -243,22 +217,27 @@ fn a_transfer_crosses_both_devices_in_packets_larger_than_any_path_carries() {
     assert_eq!(one.node.dropped(), two.node.dropped());
 }
 
-/// Sends bytes by TCP from one kernel to the other, and gives what came.
-fn transfer(from: &Kernel, to: &Kernel, at: SocketAddr, bytes: Vec<u8>) -> Vec<u8> {
+/// Sends 4 MiB by TCP from one kernel to the other, sees that the same arrive, and tells from which address.
+#[track_caller]
+fn transfer(from: &Kernel, to: &Kernel, at: SocketAddr) -> IpAddr {
+    let sent: Vec<u8> = (0..TRANSFER_LEN).map(|index| (index * 7 + index / 251) as u8).collect();
     let listener = to.run(move || TcpListener::bind(at).unwrap());
     let received = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, peer) = listener.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
-        received
+        (received, peer.ip())
     });
+    let payload = sent.clone();
     from.run(move || {
         let mut stream = TcpStream::connect_timeout(&at, PATIENCE).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(&bytes).unwrap();
+        stream.write_all(&payload).unwrap();
     });
-    received.join().unwrap()
+    let (received, peer) = received.join().unwrap();
+    assert!(received == sent, "{} of {} bytes arrived, or not the same", received.len(), sent.len());
+    peer
 }
 
 /// Packets and bytes of this namespace's device, as its kernel counts them.

@@ -2,63 +2,36 @@
 
 #[path = "../../../fuzz/agent/entries.rs"]
 mod entries;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
-use std::fs;
 use std::path::PathBuf;
 
 use warren_agent::tun::Offload;
 use warren_agent::tun::virtio::{PartialChecksum, Segmentation, Transport};
 
 use crate::common::reference::{self, ACK, PSH, TCP, Tcp, UDP, ip_header, packet, udp, unfinished};
+use replay::Corpus;
 
 #[test]
 fn the_corpus_is_harmless() {
-    for (name, entry) in entries::ALL {
-        let files = fs::read_dir(corpus(name)).unwrap_or_else(|error| panic!("{name} has no corpus: {error}"));
-        let mut count = 0;
-        for file in files {
-            entry(&fs::read(file.unwrap().path()).unwrap());
-            count += 1;
-        }
-        assert!(count > 0, "the corpus of {name} is empty");
-    }
+    corpus().replay();
 }
 
 #[test]
 fn every_seed_cut_short_or_with_a_bit_turned_is_harmless() {
-    for (name, entry) in entries::ALL {
-        for file in fs::read_dir(corpus(name)).unwrap() {
-            let mut bytes = fs::read(file.unwrap().path()).unwrap();
-            for length in 0..bytes.len().min(MUTATIONS) {
-                entry(&bytes[..length]);
-            }
-            for index in 0..bytes.len().min(MUTATIONS) {
-                bytes[index] ^= 1 << (index % 8);
-                entry(&bytes);
-                bytes[index] ^= 1 << (index % 8);
-            }
-        }
-    }
+    corpus().replay_damaged();
 }
 
 #[test]
 fn every_target_has_its_file_and_every_file_its_entry() {
-    let mut targets: Vec<_> = fs::read_dir(root().join("fuzz_targets"))
-        .unwrap()
-        .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    targets.sort();
-
-    assert_eq!(targets, entries::ALL.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    corpus().check_targets();
 }
 
 #[test]
 #[ignore = "writes the seeds: for whoever changes a format"]
 fn write_the_seeds() {
-    for (name, seed, bytes) in seeds() {
-        fs::create_dir_all(corpus(name)).unwrap();
-        fs::write(corpus(name).join(seed), bytes).unwrap();
-    }
+    corpus().write(seeds());
 }
 
 /// One good example of each kind, from which a fuzzer sets out.
@@ -94,13 +67,9 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-fn corpus(name: &str) -> PathBuf {
-    root().join("corpus").join(name)
+fn corpus() -> Corpus {
+    // enough to meet every field of a header
+    let mutations = 200;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/agent");
+    Corpus { root, entries: entries::ALL, mutations }
 }
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/agent")
-}
-
-/// Enough to meet every field of a header.
-const MUTATIONS: usize = 200;

@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 use warren_agent::data_plane::Upcall;
 use warren_agent::tun::virtio::{PartialChecksum, Segmentation, Transport};
 use warren_agent::tun::{Joins, Offload};
-use warren_proto::io::{Discard, RelayChannel, Remote};
+use warren_proto::io::{Discard, Remote};
 use warren_proto::keys::Family;
 
 use crate::common::packet::{ICMP, ICMPV6, TCP, UDP};
 use crate::common::reference::{self, ACK, PSH, Tcp, ip_header, packet, udp, unfinished};
 use crate::common::relay::Relay;
-use crate::common::{Host, PATIENCE, connect, narrow_pair, outer_families, route, session, wait_until};
+use crate::common::{
+    Host, PATIENCE, connect, connect_by, connect_hedged, narrow_pair, outer_families, route, wait_until,
+};
 
 #[test]
 fn a_super_packet_arrives_joined_as_it_was_sent() {
@@ -120,11 +122,7 @@ fn what_travels_whole_is_cut_and_arrives_one_by_one_with_its_own_headers() {
 fn runs_go_through_a_relay() {
     let relay = Relay::start();
     let (one, two) = hosts(ALL, true, ALL, true);
-    let (of_one, of_two) = session(1, 2, 1);
-    relay.pair((one.node.address(Family::V4), 0x1111), (two.node.address(Family::V4), 0x2222));
-    let via = |channel| Remote::Relay(RelayChannel { relay: relay.address, channel });
-    one.node.publish(route(&one.node, 2, Some(&of_one), via(0x1111)), of_one.inbound, &[relay.address]);
-    two.node.publish(route(&two.node, 1, Some(&of_two), via(0x2222)), of_two.inbound, &[relay.address]);
+    connect_by(&relay, &one, &two);
 
     for kind in KINDS {
         let (offload, packet) = super_packet(kind, 30_000, 1400);
@@ -140,13 +138,7 @@ fn runs_go_through_a_relay() {
 fn a_hedged_super_packet_leaves_twice_and_arrives_once() {
     let (one, two) = hosts(ALL, true, ALL, true);
     let detour = Relay::start();
-    detour.pair((one.node.address(Family::V4), 5), (two.node.address(Family::V4), 6));
-    let (of_one, of_two) = session(1, 2, 9);
-    let mut doubted = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
-    doubted.hedge = Some(Remote::Relay(RelayChannel { relay: detour.address, channel: 5 }));
-    one.node.publish(doubted, of_one.inbound, &[]);
-    let answer = route(&two.node, 1, Some(&of_two), Remote::Direct(one.node.address(Family::V4)));
-    two.node.publish(answer, of_two.inbound, &[detour.address]);
+    connect_hedged(&detour, &one, &two);
     let (offload, packet) = super_packet(Kind { is_v6: false, protocol: UDP }, 30_000, 1000);
 
     one.end.send_unfinished(&offload, &packet).unwrap();

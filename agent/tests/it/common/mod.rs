@@ -17,11 +17,13 @@ use warren_agent::tun::memory::{self, HostEnd};
 use warren_agent::tun::{Joins, Tun};
 use warren_agent::udp::{Layout, QuicSocket, Sockets, quic_socket};
 use warren_proto::crypto::Suite;
-use warren_proto::io::{Discard, Remote};
+use warren_proto::io::{Discard, RelayChannel, Remote};
 use warren_proto::keys::{Family, NodeId, SpiBase};
 use warren_proto::node::PeerRoute;
 use warren_proto::session::{HEADROOM, InboundSa, OutboundSa, SaParams, TAILROOM};
 use warren_proto::stats::PeerStats;
+
+use relay::Relay;
 
 /// How long something may take that takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -189,10 +191,35 @@ pub(crate) fn pair(family: Family) -> (Host, Host) {
 
 /// Gives hosts 1 and 2 a session and a direct path over this outer family.
 pub(crate) fn connect(one: &Host, two: &Host, family: Family) {
+    connect_nodes(&one.node, &two.node, family);
+}
+
+/// As [`connect`], whatever devices they have.
+pub(crate) fn connect_nodes(one: &Node, two: &Node, family: Family) {
     let (of_one, of_two) = session(1, 2, 1);
-    let (to_one, to_two) = (Remote::Direct(one.node.address(family)), Remote::Direct(two.node.address(family)));
-    one.node.publish(route(&one.node, 2, Some(&of_one), to_two), of_one.inbound, &[]);
-    two.node.publish(route(&two.node, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+    let (to_one, to_two) = (Remote::Direct(one.address(family)), Remote::Direct(two.address(family)));
+    one.publish(route(one, 2, Some(&of_one), to_two), of_one.inbound, &[]);
+    two.publish(route(two, 1, Some(&of_two), to_one), of_two.inbound, &[]);
+}
+
+/// Gives hosts 1 and 2 a session, and a path by this relay alone.
+pub(crate) fn connect_by(relay: &Relay, one: &Host, two: &Host) {
+    let (of_one, of_two) = session(1, 2, 1);
+    relay.pair((one.node.address(Family::V4), 0x1111), (two.node.address(Family::V4), 0x2222));
+    let via = |channel| Remote::Relay(RelayChannel { relay: relay.address, channel });
+    one.node.publish(route(&one.node, 2, Some(&of_one), via(0x1111)), of_one.inbound, &[relay.address]);
+    two.node.publish(route(&two.node, 1, Some(&of_two), via(0x2222)), of_two.inbound, &[relay.address]);
+}
+
+/// Gives hosts 1 and 2 a session and a direct path; what 1 sends goes by the relay, too.
+pub(crate) fn connect_hedged(relay: &Relay, one: &Host, two: &Host) {
+    relay.pair((one.node.address(Family::V4), 5), (two.node.address(Family::V4), 6));
+    let (of_one, of_two) = session(1, 2, 9);
+    let mut doubted = route(&one.node, 2, Some(&of_one), Remote::Direct(two.node.address(Family::V4)));
+    doubted.hedge = Some(Remote::Relay(RelayChannel { relay: relay.address, channel: 5 }));
+    one.node.publish(doubted, of_one.inbound, &[]);
+    let answer = route(&two.node, 1, Some(&of_two), Remote::Direct(one.node.address(Family::V4)));
+    two.node.publish(answer, of_two.inbound, &[relay.address]);
 }
 
 /// A pair whose path carries so many bytes of UDP payload.
