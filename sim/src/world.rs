@@ -179,6 +179,21 @@ impl World {
         self.join(host);
     }
 
+    /// A device goes down and comes up while the rendezvous is away, with what it had written down of its peers, and on
+    /// another port if one is given.
+    pub fn restart_from_memory(&mut self, host: HostId, port: Option<u16>) {
+        let memory = self.hosts[host].node.memory(self.now);
+        let (node, _) = self.boot(host, BEGIN.plus(self.elapsed()));
+        let now = self.now;
+        let device = &mut self.hosts[host];
+        device.start(node);
+        device.addr.set_port(port.unwrap_or_else(|| device.addr.port()));
+        let candidates = vec![Candidate { addr: device.addr, kind: CandidateKind::Host }];
+        device.node.handle_candidates(CandidateSet { epoch: device.epoch, candidates, nat: NatReport::default() }, now);
+        device.node.restore(&memory, now);
+        self.drain(host);
+    }
+
     /// Moves a device behind another NAT, or none: another address, and a rendezvous that sees it there.
     pub fn move_to(&mut self, host: HostId, nat: Option<usize>) {
         let index = u8::try_from(host + 1).expect("few hosts");

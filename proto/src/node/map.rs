@@ -80,7 +80,7 @@ impl Node {
     }
 
     /// An administrator's word on this device; its owner's own is in the configuration.
-    fn set_relay_only(&mut self, relay_only: bool, now: Instant) {
+    pub(super) fn set_relay_only(&mut self, relay_only: bool, now: Instant) {
         let relay_only = relay_only || self.shared.config.relay_only;
         if std::mem::replace(&mut self.shared.relay_only, relay_only) != relay_only {
             self.offer_candidates();
@@ -88,7 +88,7 @@ impl Node {
         }
     }
 
-    fn add_peer(&mut self, certificate: VerifiedCertificate, now: Instant) {
+    pub(super) fn add_peer(&mut self, certificate: VerifiedCertificate, now: Instant) {
         let id = certificate.node;
         self.by_key.insert(certificate.static_key, id);
         self.by_address.insert(IpAddr::V4(certificate.v4), id);
@@ -120,7 +120,7 @@ impl Node {
         }
     }
 
-    fn verify(&mut self, bytes: &[u8], now: Instant) -> Result<VerifiedCertificate, Discard> {
+    pub(super) fn verify(&mut self, bytes: &[u8], now: Instant) -> Result<VerifiedCertificate, Discard> {
         let network = &self.shared.local.network;
         let wall = self.shared.unix_time(now);
         VerifiedCertificate::verify(bytes, &network.id, &network.signing_key, wall).map_err(|_| {

@@ -9,6 +9,7 @@
 
 mod admission;
 mod map;
+mod memory;
 mod relay_link;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,8 @@ use map::Unnamed;
 use relay_link::RelayLink;
 
 pub use crate::peer::{
-    Event, Forwarding, HeldVerdict, LocalDevice, PeerRoute, PeerStatus, Reason, SaKeys, SessionStatus,
+    Event, Forwarding, HeldVerdict, LocalDevice, Memory, PeerMemory, PeerRoute, PeerStatus, Reason, RememberedEndpoint,
+    SaKeys, SessionStatus,
 };
 
 /// One device's view of its mesh.
@@ -137,7 +139,7 @@ impl Node {
             }
             Ok(Message::Cookie(cookie)) => {
                 self.with_handshake(cookie.spi_i, now, |peer, base, shared| {
-                    peer.handle_cookie(base, datagram, shared, now);
+                    peer.handle_cookie(base, datagram, from, shared, now);
                 });
             }
             Err(reason) => self.shared.count(reason),

@@ -11,13 +11,14 @@ use rand_core::SeedableRng;
 
 use super::budget::Ledger;
 use super::explain::{self, Attempt, Explanation, Facts, Log};
+use super::knock::Series;
 use super::liveness::Traffic;
 use super::pair::Pair;
 use super::remotes::{PAIRS_MAX, REFLEXIVE_MAX};
 use super::round::{Retry, Round};
 use super::schedule::Pacer;
 use super::score::{Site, Tier};
-use super::{PathEvent, Probe, Selection, Settings, Via};
+use super::{PathEvent, Probe, ProbeBody, Selection, Settings, Via};
 use crate::candidate::CandidateSet;
 use crate::candidate::MAX_CANDIDATES;
 use crate::io::Remote;
@@ -38,6 +39,9 @@ pub struct Agent {
     pub(super) selected: Option<Selected>,
     pub(super) round: Option<Round>,
     pub(super) retry: Retry,
+    /// Whether handshakes must find their own way.
+    pub(super) unaided: bool,
+    pub(super) series: Option<Series>,
     pub(super) ledger: Ledger,
     pub(super) pacer: Pacer,
     pub(super) traffic: Traffic,
@@ -91,6 +95,8 @@ impl Agent {
             selected: None,
             round: None,
             retry: Retry::default(),
+            unaided: false,
+            series: None,
             ledger: Ledger::new(now),
             pacer: Pacer::new(now),
             traffic: Traffic::default(),
@@ -130,11 +136,12 @@ impl Agent {
     /// When `handle_timeout` is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let openers = self.pairs.values().filter_map(Pair::opener_deadline);
-        let always = openers.chain(self.round.map(|round| round.deadline()));
-        if !self.ready {
-            return always.min();
-        }
+        let always = openers.chain(self.round.map(|round| round.deadline())).chain(self.series_deadline());
         let pacer = self.pacer.ready_at();
+        if !self.ready {
+            let knocks = self.pairs.values().filter_map(|pair| pair.probe_deadline(pacer));
+            return always.chain(knocks.filter(|_| self.unaided)).min();
+        }
         let pairs = self.pairs.values().filter_map(|pair| pair.deadline(pacer));
         let retry = if self.is_direct() || self.relay_only { None } else { self.retry.deadline() };
         always.chain(pairs).chain(retry).chain(self.keepalive_at).min()
@@ -152,13 +159,6 @@ impl Agent {
     pub fn hedge(&self) -> Option<Remote> {
         let doubted = self.selected_pair().is_some_and(Pair::is_hedged);
         self.relay().filter(|_| doubted).map(|pair| pair.remote)
-    }
-
-    /// The direct remote that answered last, whatever became of it: where a handshake may be tried when there is neither
-    /// a session nor a relay.
-    pub fn last_direct(&self) -> Option<Remote> {
-        let answered = self.pairs.values().filter(|pair| pair.is_direct() && pair.answered_at.is_some());
-        answered.max_by_key(|pair| pair.answered_at).map(|pair| pair.remote)
     }
 
     /// Why this path.
@@ -201,6 +201,7 @@ impl Agent {
             self.run_retry(now);
         }
         self.begin_round(now);
+        self.run_series(now);
         self.run_plans(now);
         self.publish();
         self.check_invariants();
@@ -262,7 +263,7 @@ impl Agent {
 
     /// Forgets what only a session could carry.
     pub(super) fn drop_sealed_probes(&mut self) {
-        self.output.probes.retain(|probe| probe.body == super::ProbeBody::Opener);
+        self.output.probes.retain(|probe| matches!(probe.body, ProbeBody::Knock | ProbeBody::Opener));
         self.asked.clear();
     }
 

@@ -28,6 +28,9 @@
 //! the relay carries on, every address that worked lately is probed again, and the rendezvous is asked for a new start.
 //! If it does not answer either, we try alone.
 //!
+//! **Alone.** Without a session and without the rendezvous, INITs take the place of pings: in a series to the addresses
+//! where the peer was found before, or in a round that a common peer has timed.
+//!
 //! **Silence.** A round that found nothing is followed by at least 30 s without probes, then 2, 10, 30 minutes, until
 //! something changes at either end.
 //!
@@ -38,12 +41,13 @@
 //!
 //! `agent` is the border and the order of work; `remotes` the table of addresses, `round` and `schedule` when they are
 //! tried, `probing` pings and pongs, `upkeep` and `liveness` what becomes of the path in use, `pair` one path, `mtu`
-//! its size, `score` the order between paths, `budget` what strangers may cost, `explain` the reasons. Port prediction
+//! its size, `score` the order between paths, `knock` what goes on without the rendezvous, `budget` what strangers may cost, `explain` the reasons. Port prediction
 //! for endpoint-dependent mappings will be `predict`: it adds remotes to a round and needs nothing else of these.
 
 mod agent;
 mod budget;
 mod explain;
+mod knock;
 mod liveness;
 mod mtu;
 mod pair;
@@ -61,6 +65,7 @@ use std::time::{Duration, Instant};
 
 pub use agent::Agent;
 pub use explain::{Attempt, AttemptResult, Explanation, Technique};
+pub use knock::Endpoint;
 
 use crate::io::Remote;
 use crate::wire::path_probe::{Ping, Pong};
@@ -89,6 +94,8 @@ pub struct Probe {
 /// What a probe is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProbeBody {
+    /// A handshake's INIT, where there is no session to seal a ping in.
+    Knock,
     /// One byte 0xFF in clear, which every receiver ignores: it only has to pass our own NAT.
     Opener,
     /// To be sealed in the session.

@@ -26,6 +26,8 @@ pub(super) struct Pair {
     pub(super) check: Option<Instant>,
     /// The last pong.
     pub(super) answered_at: Option<Instant>,
+    /// Whether it answered in an earlier run.
+    pub(super) remembered: bool,
     /// Where the peer sees us when we use this path.
     pub(super) seen: Option<SocketAddr>,
     /// Probes of this round, while it has not answered.
@@ -88,6 +90,7 @@ impl Pair {
             plan: None,
             check: None,
             answered_at: None,
+            remembered: false,
             seen: None,
             probes: 0,
             probed_at: None,
@@ -225,12 +228,16 @@ impl Pair {
 
     /// The earliest moment at which this pair has something to do, given when the pacer lets a planned probe go.
     pub(super) fn deadline(&self, pacer: Option<Instant>) -> Option<Instant> {
-        let probe = self.plan.and_then(|plan| plan.probe_at()).map(|at| pacer.map_or(at, |ready| at.max(ready)));
         let suspicion = match &self.stage {
             Stage::Suspect(suspicion) => Some(suspicion.deadline()),
             Stage::Sizing | Stage::Unproven | Stage::Usable => None,
         };
-        [probe, suspicion, self.check, self.mtu.deadline()].into_iter().flatten().min()
+        [self.probe_deadline(pacer), suspicion, self.check, self.mtu.deadline()].into_iter().flatten().min()
+    }
+
+    /// When the next planned probe is due.
+    pub(super) fn probe_deadline(&self, pacer: Option<Instant>) -> Option<Instant> {
+        self.plan.and_then(|plan| plan.probe_at()).map(|at| pacer.map_or(at, |ready| at.max(ready)))
     }
 
     pub(super) fn opener_deadline(&self) -> Option<Instant> {

@@ -21,6 +21,7 @@ impl Agent {
     /// `esp_overhead` bytes longer than a path message whose length is 2 above a multiple of 4.
     pub fn session_ready(&mut self, esp_overhead: usize, now: Instant) {
         self.esp_overhead = esp_overhead;
+        self.end_knocking();
         if !self.ready {
             self.ready = true;
             self.try_relay(now);
@@ -140,7 +141,7 @@ impl Agent {
     }
 
     /// Probes an address that has just probed us: its NAT is open to us at this moment.
-    fn ask_back(&mut self, addr: SocketAddr, now: Instant) {
+    pub(super) fn ask_back(&mut self, addr: SocketAddr, now: Instant) {
         let known = self.pairs.contains_key(&Remote::Direct(addr));
         if !self.learn(addr, now) {
             return;

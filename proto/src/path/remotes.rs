@@ -23,6 +23,7 @@ impl Agent {
             self.pairs.retain(|_, pair| pair.is_direct());
             self.selected.take_if(|selected| matches!(selected.remote, Remote::Relay(_)));
             if let Some(remote) = wanted {
+                self.end_knocking();
                 self.pairs.insert(remote, Pair::new(remote, Origin::Relay));
                 self.try_relay(now);
             }
@@ -92,6 +93,7 @@ impl Agent {
             self.selected.take_if(|selected| matches!(selected.remote, Remote::Direct(_)));
             self.remote = CandidateSet::default();
             self.forget_rounds();
+            self.end_knocking();
         } else {
             self.something_changed(now);
         }
@@ -141,7 +143,7 @@ impl Agent {
     }
 
     /// Evicts the least useful pair if the table is full. Returns whether there is room for another address.
-    fn make_room(&mut self, now: Instant) -> bool {
+    pub(super) fn make_room(&mut self, now: Instant) -> bool {
         // one place is the relay's
         if self.pairs.values().filter(|pair| pair.is_direct()).count() < PAIRS_MAX - 1 {
             return true;

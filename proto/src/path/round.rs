@@ -166,7 +166,7 @@ impl Agent {
         }
     }
 
-    fn try_alone(&mut self, remote: Remote, technique: Technique, now: Instant) {
+    pub(super) fn try_alone(&mut self, remote: Remote, technique: Technique, now: Instant) {
         let plan = self.plan_for(remote, now);
         let Some(pair) = self.pairs.get_mut(&remote) else { return };
         if pair.is_direct() && matches!(pair.stage, Stage::Unproven) {
@@ -180,7 +180,7 @@ impl Agent {
     }
 
     pub(super) fn begin_round(&mut self, now: Instant) {
-        let wait = if self.ready { ROUND } else { SESSION_WAIT };
+        let wait = if self.ready || self.unaided { ROUND } else { SESSION_WAIT };
         let Some(round) = self.round.as_mut().filter(|round| !round.begun && round.begins <= now) else { return };
         (round.begun, round.ends) = (true, now + wait);
         for remote in self.remotes() {
@@ -219,13 +219,13 @@ impl Agent {
             if opener {
                 self.send_opener(remote, now);
             }
-            if probe && self.ready && self.pacer.take(now) {
+            if probe && (self.ready || self.unaided) && self.pacer.take(now) {
                 self.send_planned(remote, now);
             }
         }
     }
 
-    fn send_opener(&mut self, remote: Remote, now: Instant) {
+    pub(super) fn send_opener(&mut self, remote: Remote, now: Instant) {
         let Remote::Direct(addr) = remote else { return };
         if self.ledger.charge(addr, 1, now) {
             self.push_probe(Probe { to: remote, ttl: Some(OPENER_TTL), body: ProbeBody::Opener });
@@ -233,7 +233,7 @@ impl Agent {
     }
 
     fn send_planned(&mut self, remote: Remote, now: Instant) {
-        let sent = self.send_ping(remote, 0, now).is_some();
+        let sent = self.send_ping(remote, 0, now).is_some() || self.knock_in_round(remote, now);
         let Some(pair) = self.pairs.get_mut(&remote) else { return };
         pair.probes += 1;
         let Some(plan) = &mut pair.plan else { return };
@@ -281,7 +281,7 @@ impl Agent {
 }
 
 /// Whether a NAT is likely to stand before an address, so that an unasked packet could spoil the punch.
-fn needs_punching(pair: &Pair) -> bool {
+pub(super) fn needs_punching(pair: &Pair) -> bool {
     match (pair.remote, pair.origin) {
         (Remote::Direct(addr), Origin::Candidate(kind)) => addr.is_ipv4() && kind != CandidateKind::Host,
         (Remote::Direct(addr), Origin::PeerReflexive) => addr.is_ipv4() && !is_private(addr.ip()),

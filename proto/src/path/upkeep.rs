@@ -61,6 +61,7 @@ impl Agent {
         self.ledger.clear(now);
         self.disprove_all(true);
         self.start_over(now);
+        self.knock_anew(now);
         self.advance(now);
     }
 

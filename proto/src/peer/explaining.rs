@@ -41,9 +41,14 @@ impl Peer {
         self.apply_policy(shared, now);
     }
 
+    /// Whether the pair may use the relay alone, by the word of either device.
+    pub(super) fn is_relay_only(&self, shared: &Shared) -> bool {
+        self.relay_only || shared.relay_only
+    }
+
     /// Holds the path to what both devices' settings allow.
     pub(crate) fn apply_policy(&mut self, shared: &Shared, now: Instant) {
-        self.path.set_relay_only(self.relay_only || shared.relay_only, now);
+        self.path.set_relay_only(self.is_relay_only(shared), now);
     }
 
     pub(crate) fn handle_verdict(&mut self, verdict: Verdict, now: Instant) {

@@ -26,7 +26,8 @@ pub(super) struct Handshaking {
 /// An INIT without an answer.
 struct Outstanding {
     base: SpiBase,
-    to: Remote,
+    /// Where it went; as a probe it may have gone to several addresses.
+    to: Vec<Remote>,
     initiator: Initiator,
 }
 
@@ -63,11 +64,18 @@ impl Handshaking {
         now: Instant,
     ) -> (Option<SpiBase>, Instant) {
         self.since.get_or_insert(now);
-        let gone = (self.outstanding.len() == MAX_OUTSTANDING).then(|| self.outstanding.remove(0).base);
-        self.outstanding.push(Outstanding { base, to, initiator });
+        let gone = self.knocked(base, vec![to], initiator);
         let pause = RETRIES.get(self.tries).copied().unwrap_or(RETRY_LATER);
         self.tries += 1;
         (gone, now + pause)
+    }
+
+    /// Notes an INIT that went to several places at once as a probe: nothing waits for its answer. Returns the base that
+    /// gives way.
+    pub(super) fn knocked(&mut self, base: SpiBase, to: Vec<Remote>, initiator: Initiator) -> Option<SpiBase> {
+        let gone = (self.outstanding.len() == MAX_OUTSTANDING).then(|| self.outstanding.remove(0).base);
+        self.outstanding.push(Outstanding { base, to, initiator });
+        gone
     }
 
     /// The INIT that an answer names. It stays: a forged answer must not cost the true one its chance.
@@ -77,9 +85,15 @@ impl Handshaking {
 
     /// Takes what a COOKIE asks for, if it answers the INIT of `base`. Says where the next INIT should go at once, unless
     /// it was asked for there before: then the peer did not like what it got, and the timer will do.
-    pub(super) fn take_cookie(&mut self, base: SpiBase, datagram: &[u8]) -> Result<Option<Remote>, Discard> {
+    pub(super) fn take_cookie(
+        &mut self,
+        base: SpiBase,
+        datagram: &[u8],
+        from: Remote,
+    ) -> Result<Option<Remote>, Discard> {
         let asked = self.find(base).ok_or(Discard::Unsolicited)?;
-        let (to, cookie) = (asked.to, asked.initiator.read_cookie(datagram)?);
+        let to = asked.to.iter().copied().find(|to| *to == from).or_else(|| asked.to.first().copied());
+        let (to, cookie) = (to.ok_or(Discard::Unsolicited)?, asked.initiator.read_cookie(datagram)?);
         let first = self.proof_for(to).is_none();
         self.proof = Some((to, cookie));
         Ok(first.then_some(to))
@@ -92,6 +106,11 @@ impl Handshaking {
 
     fn find(&self, base: SpiBase) -> Option<&Outstanding> {
         self.outstanding.iter().find(|outstanding| outstanding.base == base)
+    }
+
+    /// Waits no longer to send the next INIT; one that is under way may still be answered.
+    pub(super) fn pause(&mut self) {
+        (self.tries, self.since) = (0, None);
     }
 
     /// Ends the attempt because the INIT of `base` was answered; returns the other bases.
@@ -115,5 +134,5 @@ const RETRIES: [Duration; 4] =
 const RETRY_LATER: Duration = Duration::from_secs(5);
 /// WireGuard's REKEY_ATTEMPT_TIME.
 const GIVE_UP: Duration = Duration::from_secs(90);
-/// Answers may be this many retries late: 0.2 + 0.4 + 0.8 + 1.6 s.
-const MAX_OUTSTANDING: usize = 4;
+/// Answers may be this many INITs late: retries 0.2 + 0.4 + 0.8 + 1.6 s apart, or the first 0.4 s of two rows of probes.
+const MAX_OUTSTANDING: usize = 8;

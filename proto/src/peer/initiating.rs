@@ -1,6 +1,6 @@
 //! The asking half of a peer: INITs until one is answered, and CONFIRM until the responder is heard.
 //!
-//! Which INITs are outstanding and when the next is due is `handshaking`; what a finished handshake becomes is `sessions`.
+//! Without the rendezvous `path` says where INITs go, as probes. Which INITs are outstanding and when the next is due is `handshaking`; what a finished handshake becomes is `sessions`.
 
 use std::time::{Duration, Instant};
 
@@ -41,11 +41,19 @@ impl Peer {
             Some(Confirm { session: base, to: from, datagram: established.confirm.clone(), left: CONFIRM_REPEATS });
         self.timers.set(Timer::Confirm, now + CONFIRM_AFTER);
         self.install(base, true, &established, shared, now);
+        self.path.handle_handshake(from, now);
     }
 
     /// A COOKIE: the next INIT proves what it asks for, at once.
-    pub(crate) fn handle_cookie(&mut self, base: SpiBase, bytes: &[u8], shared: &mut Shared, now: Instant) {
-        match self.handshaking.take_cookie(base, bytes) {
+    pub(crate) fn handle_cookie(
+        &mut self,
+        base: SpiBase,
+        bytes: &[u8],
+        from: Remote,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
+        match self.handshaking.take_cookie(base, bytes, from) {
             Ok(Some(to)) => self.send_init_to(to, shared, now),
             Ok(None) => {}
             Err(reason) => shared.count(reason),
@@ -68,39 +76,54 @@ impl Peer {
     }
 
     pub(super) fn send_init(&mut self, shared: &mut Shared, now: Instant) {
-        let Some(to) = self.handshake_remote(shared.control_up) else {
+        let relay = self.relay.map(Remote::Relay);
+        let selected = self.path.selection().map(|selection| selection.remote);
+        let direct = selected.filter(|remote| Some(*remote) != relay);
+        if direct.is_none() && !shared.control_up {
+            // a relay that is left may be gone with the rendezvous
+            self.path.knock(now);
+        }
+        // the path in use and the relay in turn: a rekey must also get through when the path has just died
+        let (first, second) =
+            if self.handshaking.tries().is_multiple_of(2) { (direct, relay) } else { (relay, direct) };
+        match first.or(second) {
+            Some(to) => self.send_init_to(to, shared, now),
             // the next relay channel or path begins anew
-            return shared.release_bases(self.handshaking.finish());
-        };
-        self.send_init_to(to, shared, now);
+            None => self.handshaking.pause(),
+        }
     }
 
-    pub(super) fn send_init_to(&mut self, to: Remote, shared: &mut Shared, now: Instant) {
-        let base = shared.allocate_base(self.node());
-        let timestamp = self.handshaking.timestamp(shared.unix_time(now));
-        let peer = self.certificate.static_key;
-        let proof = self.handshaking.proof_for(to);
-        let started = Initiator::start(&shared.identity, &peer, base, timestamp, None, proof, &mut shared.rng);
-        let Ok((initiator, datagram)) = started else {
-            shared.release_bases([base]);
-            return shared.count(Discard::LowOrder);
-        };
-        shared.transmit(to, datagram);
+    fn send_init_to(&mut self, to: Remote, shared: &mut Shared, now: Instant) {
+        let Some((base, initiator)) = self.make_init(&[to], shared, now) else { return };
         let (gone, next) = self.handshaking.sent(base, to, initiator, now);
         shared.release_bases(gone);
         self.timers.set(Timer::Handshake, next);
     }
 
-    /// The path in use and the relay in turn: a rekey must also get through when the path has just died.
-    /// With no path, or none but a relay that is gone with the rendezvous, where the peer was last heard.
-    pub(super) fn handshake_remote(&self, control_up: bool) -> Option<Remote> {
-        let relay = self.relay.map(Remote::Relay);
-        let selected = self.path.selection().map(|selection| selection.remote);
-        let direct = selected.filter(|remote| Some(*remote) != relay);
-        let direct = direct.or_else(|| self.path.last_direct().filter(|_| relay.is_none() || !control_up));
-        let (first, second) =
-            if self.handshaking.tries().is_multiple_of(2) { (direct, relay) } else { (relay, direct) };
-        first.or(second)
+    /// INITs as probes: one for all addresses, for it says the same at each, but for those that want to see a proof.
+    pub(super) fn knock(&mut self, at: Vec<Remote>, shared: &mut Shared, now: Instant) {
+        let (proving, rest): (Vec<_>, Vec<_>) =
+            at.into_iter().partition(|to| self.handshaking.proof_for(*to).is_some());
+        for to in proving.into_iter().map(|to| vec![to]).chain([rest]).filter(|to| !to.is_empty()) {
+            let Some((base, initiator)) = self.make_init(&to, shared, now) else { return };
+            shared.release_bases(self.handshaking.knocked(base, to, initiator));
+        }
+    }
+
+    /// Makes an INIT and sends it to each of these, with the proof that the first of them asked for.
+    fn make_init(&mut self, to: &[Remote], shared: &mut Shared, now: Instant) -> Option<(SpiBase, Initiator)> {
+        let base = shared.allocate_base(self.node());
+        let timestamp = self.handshaking.timestamp(shared.unix_time(now));
+        let peer = self.certificate.static_key;
+        let proof = to.first().and_then(|to| self.handshaking.proof_for(*to));
+        let started = Initiator::start(&shared.identity, &peer, base, timestamp, None, proof, &mut shared.rng);
+        let Ok((initiator, datagram)) = started else {
+            shared.release_bases([base]);
+            shared.count(Discard::LowOrder);
+            return None;
+        };
+        to.iter().for_each(|to| shared.transmit(*to, datagram.clone()));
+        Some((base, initiator))
     }
 
     pub(super) fn repeat_confirm(&mut self, shared: &mut Shared, now: Instant) {

@@ -13,6 +13,7 @@
 mod explaining;
 mod handshaking;
 mod initiating;
+mod memory;
 mod responding;
 mod route;
 mod sessions;
@@ -45,6 +46,8 @@ use crate::timer::{Timer, TimerTable};
 use crate::wire::path_probe::PathMessage;
 use handshaking::Handshaking;
 use initiating::Confirm;
+use memory::Remembered;
+pub use memory::{Memory, PeerMemory, RememberedEndpoint};
 use responding::Responding;
 use traffic::Traffic;
 
@@ -71,6 +74,7 @@ pub(crate) struct Peer {
     verdict: Option<HeldVerdict>,
     /// Whether the peer uses the relay only.
     relay_only: bool,
+    remembered: Remembered,
     stats: Arc<PeerStats>,
 }
 
@@ -100,6 +104,7 @@ impl Peer {
             retried_at: None,
             verdict: None,
             relay_only: false,
+            remembered: Remembered::default(),
             stats: Arc::new(PeerStats::default()),
         }
     }
@@ -125,6 +130,7 @@ impl Peer {
     pub(crate) fn set_online(&mut self, online: bool, shared: &mut Shared, now: Instant) {
         let came = online && !self.online;
         self.online = online;
+        self.remembered.confirm();
         if came && (shared.small_mesh || self.has_waiting(now)) {
             self.connect_anew(shared, now);
         }
@@ -141,6 +147,7 @@ impl Peer {
     /// The rendezvous is back: what it held for us is gone with the old connection.
     pub(crate) fn control_renewed(&mut self, shared: &mut Shared, now: Instant) {
         self.set_relay(None, now);
+        self.path.end_knocking();
         let wanted = shared.small_mesh || self.rotation.sending().is_some() || self.has_waiting(now);
         if self.online && wanted {
             self.connect_anew(shared, now);
@@ -162,6 +169,7 @@ impl Peer {
         }
         if self.rotation.sending().is_none() {
             self.start_handshake(shared, now);
+            self.path.hurry_knocking(now);
         }
     }
 
@@ -263,9 +271,14 @@ impl Peer {
 
     /// Moves what path decided to the outside; the last step of every call.
     pub(crate) fn drain(&mut self, shared: &mut Shared, now: Instant) {
+        let mut knocks = Vec::new();
         while let Some(probe) = self.path.poll_probe() {
-            self.send_probe(probe, shared);
+            match probe.body {
+                ProbeBody::Knock => knocks.push(probe.to),
+                ProbeBody::Opener | ProbeBody::Ping(_) | ProbeBody::Pong(_) => self.send_probe(probe, shared),
+            }
         }
+        self.knock(knocks, shared, now);
         while let Some(event) = self.path.poll_event() {
             self.handle_path_event(event, shared, now);
         }
@@ -321,12 +334,13 @@ impl Peer {
             v4: self.certificate.v4,
             v6: self.certificate.v6,
             online: self.online,
+            from_memory: self.remembered.is_unconfirmed(),
             selection: self.path.selection(),
             session,
             reason: self.reason(),
             attempts: self.path.attempts().cloned().collect(),
             verdict: self.verdict.clone(),
-            relay_only: self.relay_only || shared.relay_only,
+            relay_only: self.is_relay_only(shared),
             candidates: self.path.remote_candidates().clone(),
             stats: Arc::clone(&self.stats),
         }
@@ -346,7 +360,10 @@ impl Peer {
     }
 
     fn retry_connect(&mut self, shared: &mut Shared, now: Instant) {
-        if !self.is_wanted(shared, now) || !self.online {
+        if !self.is_wanted(shared, now) {
+            return self.path.end_knocking();
+        }
+        if !self.may_be_there(shared) {
             return;
         }
         if self.relay.is_none() {
@@ -359,12 +376,18 @@ impl Peer {
 
     /// Whether somebody would miss the pair: it is used, or the mesh is small enough to keep every pair.
     fn is_wanted(&self, shared: &Shared, now: Instant) -> bool {
-        (shared.small_mesh && self.online) || self.traffic.is_recent(shared.config.idle_after, now)
+        (shared.small_mesh && self.may_be_there(shared)) || self.traffic.is_recent(shared.config.idle_after, now)
+    }
+
+    /// Whether the peer could answer. The rendezvous knows; without it there is hope.
+    fn may_be_there(&self, shared: &Shared) -> bool {
+        self.online || !shared.control_up
     }
 
     fn send_probe(&mut self, probe: Probe, shared: &mut Shared) {
         match probe.body {
             // one byte that every ESP receiver ignores (RFC 3948 section 2.3): it only has to open our own NAT
+            ProbeBody::Knock => {}
             ProbeBody::Opener => shared.push_transmit(Transmit { to: probe.to, ttl: probe.ttl, datagram: vec![0xff] }),
             ProbeBody::Ping(ping) => self.send_control(&PathMessage::Ping(ping), probe.to, shared),
             ProbeBody::Pong(pong) => self.send_control(&PathMessage::Pong(pong), probe.to, shared),

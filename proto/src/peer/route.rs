@@ -58,6 +58,8 @@ pub struct PeerStatus {
     pub v6: Ipv6Addr,
     /// Whether the rendezvous sees it.
     pub online: bool,
+    /// Whether it is known from an earlier run alone: no map of this one has named it.
+    pub from_memory: bool,
     /// The path in use.
     pub selection: Option<Selection>,
     /// The session in use.

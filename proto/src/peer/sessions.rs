@@ -110,7 +110,7 @@ impl Peer {
         self.set_expiry(shared);
         if was_sending && self.rotation.sending().is_none() {
             self.path.session_lost(now);
-            if self.is_wanted(shared, now) && self.online {
+            if self.is_wanted(shared, now) && self.may_be_there(shared) {
                 self.connect(shared, now);
             }
         }

@@ -169,7 +169,7 @@ fn assert_direct(a: Option<NatKind>, b: Option<NatKind>) {
     }
 }
 
-fn begin() -> Instant {
+pub(crate) fn begin() -> Instant {
     Instant::now()
 }
 

@@ -8,3 +8,4 @@ mod roam;
 mod sparing;
 mod suites;
 mod survive;
+mod without_server;

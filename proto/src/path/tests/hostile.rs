@@ -41,7 +41,7 @@ fn pings(agent: &mut Agent) -> Vec<(Remote, Ping)> {
     probes
         .filter_map(|probe| match probe.body {
             ProbeBody::Ping(ping) => Some((probe.to, ping)),
-            ProbeBody::Opener | ProbeBody::Pong(_) => None,
+            ProbeBody::Knock | ProbeBody::Opener | ProbeBody::Pong(_) => None,
         })
         .collect()
 }

@@ -309,7 +309,7 @@ impl World {
     fn drain(&mut self, index: usize) {
         while let Some(Probe { to, ttl, body }) = self.hosts[index].agent.poll_probe() {
             let message = match body {
-                ProbeBody::Opener => None,
+                ProbeBody::Knock | ProbeBody::Opener => None,
                 ProbeBody::Ping(ping) => Some(PathMessage::Ping(ping)),
                 ProbeBody::Pong(pong) => Some(PathMessage::Pong(pong)),
             };

@@ -1,0 +1,87 @@
+//! The rendezvous is down: devices that restart find those they knew, from memory and with the help of a common peer.
+
+use std::time::Duration;
+
+use warren_proto::node::PeerStatus;
+use warren_sim::{HostId, Link, NatKind, World};
+
+use crate::connect::{begin, is_direct, pair};
+use crate::recover::exchange;
+
+const CONE: Option<NatKind> = Some(NatKind::PORT_RESTRICTED);
+
+#[test]
+fn two_that_restart_behind_home_routers_find_each_other_where_they_were() {
+    for seed in 0..10 {
+        let mut world = pair(seed, CONE, CONE, Link::default());
+        world.run_until(Duration::from_secs(5));
+
+        world.set_rendezvous(false);
+        world.nats.iter_mut().for_each(warren_sim::Nat::reboot);
+        world.restart_from_memory(0, None);
+        later(&mut world, Duration::from_millis(700));
+        world.restart_from_memory(1, None);
+        later(&mut world, Duration::from_secs(3));
+
+        assert!(is_direct(&world), "seed {seed}");
+        exchange(&mut world, Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn who_comes_back_after_half_an_hour_is_met_within_two_minutes() {
+    let mut world = pair(1, CONE, CONE, Link::default());
+    world.run_until(Duration::from_secs(5));
+    world.set_rendezvous(false);
+    world.crash(1);
+    world.restart_from_memory(0, None);
+    later(&mut world, Duration::from_secs(1800));
+
+    world.restart_from_memory(1, None);
+    later(&mut world, Duration::from_secs(120));
+
+    assert!(is_direct(&world));
+}
+
+#[test]
+fn an_absent_peer_costs_one_init_a_minute() {
+    let mut world = pair(2, CONE, CONE, Link::default());
+    world.run_until(Duration::from_secs(5));
+    world.set_rendezvous(false);
+    world.crash(1);
+    world.restart_from_memory(0, None);
+    world.captured.clear();
+
+    later(&mut world, Duration::from_secs(3600));
+
+    let bytes: usize = world.captured.iter().map(|(_, _, datagram)| datagram.len()).sum();
+    assert!(bytes > 0 && bytes <= 70 * 168, "{bytes} bytes");
+}
+
+#[test]
+fn what_an_earlier_run_knew_is_replaced_by_what_the_rendezvous_says() {
+    let mut world = pair(3, CONE, CONE, Link::default());
+    world.run_until(Duration::from_secs(5));
+    world.set_rendezvous(false);
+    world.restart_from_memory(0, None);
+    later(&mut world, Duration::from_secs(2));
+    assert!(peer(&world, 0).from_memory);
+
+    world.set_rendezvous(true);
+    later(&mut world, Duration::from_secs(2));
+
+    assert!(!peer(&world, 0).from_memory && peer(&world, 0).online);
+    assert!(is_direct(&world));
+    world.revoke(1);
+    later(&mut world, Duration::from_secs(1));
+    assert!(world.hosts[0].node.memory(begin()).peers.is_empty(), "who was revoked is not remembered");
+}
+
+fn peer(world: &World, host: HostId) -> PeerStatus {
+    world.hosts[host].node.peers().next().expect("one peer")
+}
+
+fn later(world: &mut World, by: Duration) {
+    let until = world.elapsed() + by;
+    world.run_until(until);
+}
