@@ -44,10 +44,10 @@ impl Clock {
     }
 }
 
-/// RFC 3339 in UTC, whole seconds.
+/// RFC 3339 in UTC, to the millisecond: paths are found in hundreds of them.
 pub fn rfc3339(at: UnixTime) -> String {
-    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds)
+    let milliseconds = i128::try_from(at.since_epoch().as_millis()).unwrap_or(i128::MAX);
+    OffsetDateTime::from_unix_timestamp_nanos(milliseconds.saturating_mul(1_000_000))
         .ok()
         .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_default()
@@ -75,5 +75,7 @@ mod tests {
     #[test]
     fn times_print_as_rfc_3339_in_utc() {
         assert_eq!(rfc3339(UnixTime::from_secs(1_767_323_045)), "2026-01-02T03:04:05Z");
+        let later = UnixTime::new(Duration::from_micros(1_767_323_045_120_999));
+        assert_eq!(rfc3339(later), "2026-01-02T03:04:05.12Z");
     }
 }
