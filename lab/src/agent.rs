@@ -10,7 +10,7 @@ use nix::unistd::chown;
 
 use crate::binaries;
 use crate::host::{Daemon, Finished};
-use crate::status::Status;
+use crate::status::{PathReport, Status};
 use crate::topology::{Host, Internet};
 use crate::wait;
 
@@ -131,6 +131,12 @@ impl Agent {
     pub fn status(&self) -> Result<Status> {
         let json = self.run(&["status", "--json"])?.success().context("ask for the status")?;
         serde_json::from_str(&json).with_context(|| format!("read the status {json}"))
+    }
+
+    /// `warren path PEER --json`.
+    pub fn path(&self, peer: &str) -> Result<PathReport> {
+        let json = self.run(&["path", peer, "--json"])?.success().context("ask for the path")?;
+        serde_json::from_str(&json).with_context(|| format!("read the path {json}"))
     }
 
     /// Waits until its status satisfies the question, and gives that status.

@@ -23,7 +23,7 @@ pub struct Machine {
 
 impl Machine {
     /// This one.
-    pub(super) fn this() -> Result<Self> {
+    pub(crate) fn this() -> Result<Self> {
         let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
         Ok(Self {
             cpu: field(&read("/proc/cpuinfo")?, "model name").unwrap_or_else(|| "unknown".to_owned()),

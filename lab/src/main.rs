@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use time::OffsetDateTime;
 use warren_lab::bench::{self, Contender, Phase, Programs, Recording, Side};
 use warren_lab::nat::NatKind;
 use warren_lab::topology::Internet;
-use warren_lab::{demo, interrupt, run};
+use warren_lab::{demo, interrupt, matrix, run};
 
 /// An internet of network namespaces, for demonstrations and tests. Needs root.
 #[derive(Parser)]
@@ -39,6 +39,8 @@ enum Command {
         #[arg(long, default_value = "port-restricted")]
         home: NatKind,
     },
+    /// Let agents behind every kind of NAT meet those behind every other.
+    Matrix(MatrixArgs),
     /// Take samples of an agent that carries one TCP flow.
     Profile {
         /// For how long
@@ -81,6 +83,19 @@ struct BenchArgs {
     out: PathBuf,
 }
 
+#[derive(Args)]
+struct MatrixArgs {
+    /// Pairs of these kinds alone
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    only: Vec<NatKind>,
+    /// How often each pair meets
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    tries: u32,
+    /// Write matrix.json, matrix.svg and matrix.md here
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 fn main() -> ExitCode {
     match execute(&Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,6 +123,10 @@ fn execute(command: &Command) -> Result<()> {
             println!("holding until Ctrl-C");
             interrupt::wait_forever()
         }
+        Command::Matrix(arguments) => {
+            interrupt::clean_up_on_signals()?;
+            matrix(arguments)
+        }
         Command::Profile { seconds, side, data } => {
             interrupt::clean_up_on_signals()?;
             let gbps = bench::record(&Recording { seconds: *seconds, side: *side, data: data.clone() })?;
@@ -132,5 +151,19 @@ fn bench(arguments: &BenchArgs) -> Result<()> {
     let table = bench::write(&results, &arguments.out)?;
     println!("\n{table}");
     eprintln!("written to {}", arguments.out.display());
+    Ok(())
+}
+
+fn matrix(arguments: &MatrixArgs) -> Result<()> {
+    let results = matrix::run(&matrix::Settings {
+        only: arguments.only.clone(),
+        tries: arguments.tries,
+        date: OffsetDateTime::now_utc().date().to_string(),
+    })?;
+    let table = matrix::write(&results, &arguments.out)?;
+    println!("\n{table}");
+    eprintln!("written to {}", arguments.out.display());
+    let failed = results.all().filter(|cell| !cell.passed()).count();
+    ensure!(failed == 0, "{failed} of {} are not as expected", results.all().count());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What `warren status --json` and its siblings print, as far as the public contract promises it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -14,7 +15,17 @@ pub struct Status {
     #[serde(rename = "self")]
     pub device: Option<Device>,
     pub rendezvous: Option<Rendezvous>,
+    pub nat: Nat,
     pub peers: Vec<Peer>,
+}
+
+/// What the device knows of the NAT before it.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the public contract")]
+pub struct Nat {
+    pub mapping: String,
+    pub preserves_port: bool,
+    pub observed: Vec<SocketAddr>,
 }
 
 /// This device.
@@ -61,6 +72,34 @@ pub struct Path {
     pub remote: Option<String>,
     pub rtt_ms: Option<f64>,
     pub mtu: Option<u32>,
+    pub since: Option<String>,
+}
+
+/// `warren path --json`.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the public contract")]
+pub struct PathReport {
+    pub path: Path,
+    pub reason: Reason,
+    pub attempts: Vec<Attempt>,
+}
+
+/// Why a path is what it is.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the public contract")]
+pub struct Reason {
+    pub code: String,
+    pub text: String,
+    pub remedy: Option<String>,
+}
+
+/// One address that was tried.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the public contract")]
+pub struct Attempt {
+    pub technique: String,
+    pub remote: Option<String>,
+    pub result: String,
 }
 
 /// The keys in use with a peer.
@@ -91,6 +130,14 @@ impl Status {
             *sum.entry(reason.clone()).or_default() += count;
         }
         sum
+    }
+}
+
+impl PathReport {
+    /// How the path in use was found, as far as it is still known.
+    pub fn technique(&self) -> Option<&str> {
+        let found = |attempt: &&Attempt| attempt.remote == self.path.remote && attempt.result == "answered";
+        self.attempts.iter().rev().find(found).map(|attempt| attempt.technique.as_str())
     }
 }
 

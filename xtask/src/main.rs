@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod matrix;
 mod postgres;
 mod profile;
 mod setup;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
+use crate::matrix::MatrixArgs;
 use crate::profile::ProfileArgs;
 use crate::setup::Purpose;
 
@@ -43,6 +45,8 @@ enum Task {
     Test,
     /// Speed and cost of the data plane, beside the machine's own limit and other tunnels.
     Bench(BenchArgs),
+    /// Every kind of NAT against every other: which pairs go direct, how, how soon, and why not.
+    Matrix(MatrixArgs),
     /// Where the time of the data plane goes: a flame graph of one agent under one TCP flow.
     Profile(ProfileArgs),
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
@@ -81,6 +85,10 @@ fn execute(task: &Task) -> Result<()> {
         Task::Bench(arguments) => {
             setup::run(&workspace, Purpose::Bench)?;
             bench::run(&workspace, arguments)
+        }
+        Task::Matrix(arguments) => {
+            setup::run(&workspace, Purpose::Demo)?;
+            matrix::run(&workspace, arguments)
         }
         Task::Profile(arguments) => {
             setup::run(&workspace, Purpose::Profile)?;

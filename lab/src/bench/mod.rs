@@ -7,7 +7,6 @@
 
 mod contender;
 mod figure;
-mod machine;
 mod pair;
 mod phase;
 mod profile;
@@ -23,9 +22,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+pub use crate::machine::Machine;
 pub use contender::{Contender, Programs};
 pub use figure::Figure;
-pub use machine::Machine;
 pub use phase::Phase;
 pub use profile::{Recording, Side, record};
 pub use results::{Entry, Failure, Results, Round, Skipped};

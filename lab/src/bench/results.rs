@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::contender::Contender;
 use super::figure::Figure;
-use super::machine::Machine;
+use crate::machine::Machine;
 
 /// A whole benchmark.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -7,9 +7,10 @@ mod rules;
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
+use crate::nft;
 use crate::shell;
 
 /// The kinds of NAT, or of what a host has in place of one.
@@ -139,9 +140,7 @@ impl NatKind {
 
 /// Makes the namespace a gateway of that kind between `lan0` and `wan0`, replacing what it was before.
 pub fn install(gateway: &Namespace, kind: NatKind, wan: Ipv4Addr) -> Result<()> {
-    shell::run_with_input(gateway.command("nft").args(["-f", "-"]), &rules::write(kind, wan))
-        .context("load the NAT's rules")?;
-    Ok(())
+    nft::load(gateway, &rules::write(kind, wan))
 }
 
 /// Forgets every mapping, as a gateway does that was switched off and on.
@@ -158,11 +157,7 @@ pub fn mappings(gateway: &Namespace) -> Result<Vec<String>> {
 
 /// How many mappings for UDP over IPv4 the gateway has made since it was installed.
 pub fn mappings_made(gateway: &Namespace) -> Result<u64> {
-    let words = ["list", "counter", "ip", rules::TABLE, rules::MADE];
-    let text = shell::run(gateway.command("nft").args(words)).context("read the NAT's counter")?;
-    let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
-    let Some(count) = words.nth(1) else { bail!("the NAT's counter says {text:?}") };
-    count.parse().with_context(|| format!("read {count:?}"))
+    nft::counted(gateway, "ip", rules::TABLE, rules::MADE)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod faults;
 mod hostile;
 mod idle;
 mod loss;
+mod matrix;
 mod nat;
 mod oracle;
 mod path_mtu;

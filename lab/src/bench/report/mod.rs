@@ -12,8 +12,7 @@ pub(super) fn sample() -> super::Results {
     use std::collections::BTreeMap;
 
     use super::contender::Contender;
-    use super::machine::Machine;
-    use super::{Entry, Failure, Figure, Results, Round, Skipped};
+    use super::{Entry, Failure, Figure, Machine, Results, Round, Skipped};
 
     let figures = |scale: f64| -> BTreeMap<Figure, f64> {
         let values = [9.5, 9.25, 8.0, 1.5, 0.5, 12.0, 3.0, 6e5, 7e5, 0.05, 0.125, 0.75, 1.5, 0.0, 8e6, 1.0456];
