@@ -254,6 +254,14 @@ impl Log {
         }
     }
 
+    /// More is known of a remote than when its open record was begun: a guess turned out to be a port mapping.
+    pub(super) fn retitle(&mut self, remote: Remote, technique: Technique) {
+        let punched = [Technique::Direct, Technique::Inner, Technique::Mapped, Technique::Punch];
+        if let Some(record) = self.open_record(remote).filter(|record| punched.contains(&record.attempt.technique)) {
+            record.attempt.technique = technique;
+        }
+    }
+
     /// Ends the open record of a remote that did not answer.
     pub(super) fn give_up(&mut self, remote: Remote) {
         if let Some(record) = self.open_record(remote) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::agent::Agent;
 use super::pair::{Origin, Pair};
+use super::round::technique;
 use super::score::Site;
 use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
 use crate::candidate::{CandidateSet, NatMapping, NatReport};
@@ -135,6 +136,8 @@ impl Agent {
             let origin = Origin::Candidate(candidate.kind);
             if let Some(pair) = self.pairs.get_mut(&remote) {
                 pair.origin = origin;
+                let technique = technique(pair);
+                self.log.retitle(remote, technique);
             } else if self.make_room(now) {
                 self.pairs.insert(remote, Pair::new(remote, origin));
                 self.join_round(remote, now);

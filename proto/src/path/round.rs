@@ -290,7 +290,7 @@ pub(super) fn needs_punching(pair: &Pair) -> bool {
 }
 
 /// What a round's probes to an address amount to.
-fn technique(pair: &Pair) -> Technique {
+pub(super) fn technique(pair: &Pair) -> Technique {
     match pair.origin {
         Origin::Candidate(CandidateKind::Inner) => Technique::Inner,
         Origin::Candidate(CandidateKind::Mapped) => Technique::Mapped,
