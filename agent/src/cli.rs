@@ -58,6 +58,12 @@ pub struct DaemonArgs {
     /// Hand packets to the kernel one by one, for drivers that do large ones wrongly [env: WARREN_NO_OFFLOAD]
     #[arg(long)]
     pub no_offload: bool,
+    /// Do not ask the gateway to forward the UDP port (PCP, NAT-PMP, UPnP) [env: WARREN_NO_PORT_MAPPING]
+    #[arg(long)]
+    pub no_port_mapping: bool,
+    /// Do not use UPnP for it, whose search goes to the whole network [env: WARREN_NO_UPNP]
+    #[arg(long)]
+    pub no_upnp: bool,
     /// Threads for packets in each direction, on a machine with many processors and many peers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub threads: u8,

@@ -27,6 +27,10 @@ pub struct Config {
     pub threads: usize,
     /// Whether the kernel is given up to 64 KiB at a time, to cut and to join.
     pub offload: bool,
+    /// Whether the gateway is asked to forward our UDP port.
+    pub port_mapping: bool,
+    /// Whether it is asked by UPnP as well.
+    pub upnp: bool,
     /// Where the keys of security associations are written, for Wireshark.
     pub sa_keylog: Option<PathBuf>,
     /// What the protocol core is told.
@@ -44,6 +48,8 @@ impl Config {
             port: args.port,
             threads: args.threads.into(),
             offload: !args.no_offload && variable("WARREN_NO_OFFLOAD").is_none(),
+            port_mapping: !args.no_port_mapping && variable("WARREN_NO_PORT_MAPPING").is_none(),
+            upnp: !args.no_upnp && variable("WARREN_NO_UPNP").is_none(),
             node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
             sa_keylog: args.sa_keylog,
         })

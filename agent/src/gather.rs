@@ -19,6 +19,8 @@ pub struct Gatherer {
     /// Server asked -> our address as it saw us, on this network.
     seen_from: BTreeMap<SocketAddr, SocketAddr>,
     reflexive: Vec<Reflexive>,
+    /// What the gateway says leads to our port.
+    mapping: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ struct Reflexive {
 impl Gatherer {
     /// Knows nothing yet but its UDP port. Epochs grow from `epoch`, over restarts too when it is the time of day.
     pub fn new(port: u16, epoch: u64) -> Self {
-        Self { epoch, port, hosts: Vec::new(), seen_from: BTreeMap::new(), reflexive: Vec::new() }
+        Self { epoch, port, hosts: Vec::new(), seen_from: BTreeMap::new(), reflexive: Vec::new(), mapping: None }
     }
 
     /// Replaces the interface addresses, best first.
@@ -54,6 +56,18 @@ impl Gatherer {
         self.reflexive.insert(0, Reflexive { mapped, at: now });
         self.reflexive.truncate(MAX_REFLEXIVE);
         news
+    }
+
+    /// Notes the port mapping that the gateway granted, or that there is none; `true` when that is news.
+    pub fn set_mapping(&mut self, mapping: Option<SocketAddr>) -> bool {
+        std::mem::replace(&mut self.mapping, mapping) != mapping
+    }
+
+    /// A mapping is worth the most under the address that servers see. Under another one the gateway itself sits behind
+    /// a NAT, and only its neighbours there can use it.
+    fn mapping_kind(&self, mapping: SocketAddr) -> CandidateKind {
+        let outermost = self.seen_from.values().any(|seen| seen.ip() == mapping.ip());
+        if outermost { CandidateKind::Mapped } else { CandidateKind::Inner }
     }
 
     /// Our addresses as servers see them, without repetition.
@@ -100,6 +114,10 @@ impl Gatherer {
         for ip in self.hosts.iter().take(host_limit) {
             offer(SocketAddr::new(*ip, self.port), CandidateKind::Host);
         }
+        // before what servers see: it may be the same address, and then this says more
+        if let Some(mapping) = self.mapping {
+            offer(mapping, self.mapping_kind(mapping));
+        }
         for seen in &self.reflexive {
             offer(seen.mapped, CandidateKind::Reflexive);
         }
@@ -126,8 +144,8 @@ fn source_towards(server: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Places kept for what servers see, however many interfaces there are.
-const RESERVED: usize = 4;
+/// Places kept for a port mapping and what servers see, however many interfaces there are.
+const RESERVED: usize = 5;
 /// A NAT whose mapping we stopped refreshing forgets it by then (RFC 4787 section 4.3: five minutes is recommended).
 const KEEP_REFLEXIVE: Duration = Duration::from_secs(310);
 /// The current ones of two families and two vantage points, and as many from before.
@@ -185,6 +203,35 @@ mod tests {
 
         let guessed = set.candidates.iter().find(|candidate| candidate.kind == CandidateKind::Guessed).unwrap();
         assert_eq!(guessed.addr, mapped(PORT));
+    }
+
+    #[test]
+    fn a_mapping_is_offered_to_all_only_under_the_address_that_servers_see() {
+        for (mapping, kind) in [
+            ("198.51.100.7:40000", CandidateKind::Mapped),
+            ("198.51.100.7:2000", CandidateKind::Mapped),
+            ("100.64.0.9:40000", CandidateKind::Inner),
+            ("198.51.100.8:40000", CandidateKind::Inner),
+        ] {
+            let mut gatherer = behind_nat(&[51_000, 51_001]);
+
+            assert!(gatherer.set_mapping(Some(mapping.parse().unwrap())));
+
+            let set = gatherer.candidates();
+            let offered = set.candidates.iter().find(|candidate| candidate.addr.to_string() == mapping).unwrap();
+            assert_eq!(offered.kind, kind, "{mapping}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_that_is_also_the_reflexive_address_is_offered_once() {
+        let mut gatherer = behind_nat(&[PORT, PORT]);
+
+        gatherer.set_mapping(Some(mapped(PORT)));
+
+        let kinds: Vec<_> = gatherer.candidates().candidates.iter().map(|candidate| candidate.kind).collect();
+        assert_eq!(kinds, [CandidateKind::Host, CandidateKind::Mapped]);
+        assert!(gatherer.set_mapping(None) && !gatherer.set_mapping(None));
     }
 
     #[test]

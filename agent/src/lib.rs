@@ -18,6 +18,7 @@ pub mod ipc;
 pub mod keylog;
 pub mod netcfg;
 pub mod output;
+pub mod port_mapping;
 pub mod privileges;
 pub mod report;
 pub mod slow_path;

@@ -97,6 +97,8 @@ pub fn netcheck(report: &Netcheck) -> String {
         vec!["seen from outside as".to_owned(), or_dash(observed.join(", "))],
         vec!["NAT mapping".to_owned(), mapping_words(&report.mapping).to_owned()],
         vec!["NAT keeps the port".to_owned(), yes_no(report.preserves_port)],
+        vec!["port mapping by".to_owned(), or_dash(report.port_mapping.join(", "))],
+        vec!["port mapped".to_owned(), or_dash(report.mapped.map(|mapped| mapped.to_string()).unwrap_or_default())],
     ];
     rows.extend(report.rendezvous.iter().map(|server| {
         let distance = server.rtt_ms.map_or_else(|| "no answer".to_owned(), |rtt| format!("{rtt} ms"));

@@ -224,6 +224,8 @@ pub struct Netcheck {
     pub sequential_delta: Option<i32>,
     /// Protocols by which the gateway grants port mappings.
     pub port_mapping: Vec<String>,
+    /// The address that the gateway forwards to this device.
+    pub mapped: Option<SocketAddr>,
     /// Our address as servers see it.
     pub observed: Vec<SocketAddr>,
     /// The servers and how far they are.

@@ -5,6 +5,7 @@
 //! and no decision about what the settings should be.
 
 mod desired;
+mod gateway;
 mod host;
 mod kernel;
 mod watch;
@@ -12,6 +13,7 @@ mod watch;
 use std::io;
 
 pub use desired::{Desired, Route};
+pub use gateway::Gateway;
 pub use host::{Exclude, addresses};
 use kernel::Kernel;
 pub use watch::{HostNetwork, watch};

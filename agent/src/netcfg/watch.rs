@@ -15,13 +15,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::kernel::{AbortOnDrop, Kernel, address_of};
-use super::{Exclude, NetError, host};
+use super::{Exclude, Gateway, NetError, gateway, host};
 
 /// The host's own addresses, and how often its network has changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HostNetwork {
     /// As [`super::addresses`] lists them.
     pub addresses: Vec<IpAddr>,
+    /// The router that the rest of the world is behind.
+    pub gateway: Option<Gateway>,
     /// Moves on with every change, also when an address went and came back: the network behind it may be another.
     pub generation: u64,
 }
@@ -31,7 +33,7 @@ pub async fn watch(exclude: Exclude) -> Result<watch::Receiver<HostNetwork>, Net
     let (connection, handle, messages) = rtnetlink::new_multicast_connection(&GROUPS).map_err(NetError::Socket)?;
     let connection = AbortOnDrop::spawn(connection);
     let kernel = Kernel::connect()?;
-    let first = HostNetwork { addresses: host::list(&kernel, &exclude).await?, generation: 0 };
+    let first = look(&kernel, &exclude).await?;
     let (sender, receiver) = watch::channel(first);
     tokio::spawn(async move {
         // the connection ends with its last handle
@@ -67,15 +69,21 @@ async fn follow(
             continue;
         }
         let event = gather(first, &mut events).await;
-        let Ok(addresses) = host::list(kernel, exclude).await else { continue };
+        let Ok(seen) = look(kernel, exclude).await else { continue };
         sender.send_if_modified(|network| {
-            let changed = event == Event::Lost || network.addresses != addresses;
+            let seen = HostNetwork { generation: network.generation, ..seen };
+            let changed = event == Event::Lost || *network != seen;
             if changed {
-                *network = HostNetwork { addresses, generation: network.generation + 1 };
+                *network = HostNetwork { generation: network.generation + 1, ..seen };
             }
             changed
         });
     }
+}
+
+async fn look(kernel: &Kernel, exclude: &Exclude) -> Result<HostNetwork, NetError> {
+    let gateway = gateway::find(kernel, exclude).await;
+    Ok(HostNetwork { addresses: host::list(kernel, exclude).await?, gateway, generation: 0 })
 }
 
 /// Waits until nothing more comes for [`QUIET`], but not for ever.
@@ -104,7 +112,7 @@ impl Event {
     }
 
     fn of_message(message: &RouteNetlinkMessage, exclude: &Exclude) -> Self {
-        use RouteNetlinkMessage::{DelAddress, DelLink, DelRoute, NewAddress, NewLink};
+        use RouteNetlinkMessage::{DelAddress, DelLink, DelRoute, NewAddress, NewLink, NewRoute};
 
         let (event, interface) = if let NewAddress(address) | DelAddress(address) = message {
             let is_overlay = |ip: IpAddr| exclude.prefixes.iter().any(|prefix| prefix.contains(&ip));
@@ -126,6 +134,10 @@ impl Event {
             && is_default(route)
         {
             (Self::Lost, interface_of(route))
+        } else if let NewRoute(route) = message
+            && is_default(route)
+        {
+            (Self::Look, interface_of(route))
         } else {
             (Self::Irrelevant, None)
         };

@@ -21,6 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::ipc::Call;
 use crate::netcfg::{self, Exclude, HostNetwork};
+use crate::port_mapping::{Outlook, PortMapper};
 use crate::report::Problem;
 use crate::state::{Enrolment, Wanted};
 
@@ -28,6 +29,7 @@ use crate::state::{Enrolment, Wanted};
 pub(super) enum Input {
     Call(Call),
     Control(Option<Event>),
+    Mapping(Outlook),
     Network(HostNetwork),
     Timer,
     Upcall(Upcall),
@@ -53,7 +55,16 @@ pub(super) struct Mesh {
     pub(super) node: Node,
     pub(super) overlays: Vec<IpNet>,
     pub(super) surroundings: Surroundings,
+    /// Asks the gateway for a way in; `None` when that is switched off.
+    pub(super) port_mapper: Option<PortMapper>,
     host: watch::Receiver<HostNetwork>,
+}
+
+impl Mesh {
+    /// Whether all questions about this network are answered or given up.
+    pub(super) fn is_settled(&self) -> bool {
+        self.surroundings.is_settled() && self.port_mapper.as_ref().is_none_or(|mapper| mapper.outlook().settled)
+    }
 }
 
 impl Attachment {
@@ -68,17 +79,30 @@ pub(super) async fn next(attachment: &mut Option<Attachment>) -> Input {
     let Some(Attachment { client, mesh, .. }) = attachment else { return std::future::pending().await };
     tokio::select! {
         event = client.event() => Input::Control(event),
-        network = network_change(mesh) => Input::Network(network),
+        change = change_around(mesh) => change,
     }
 }
 
-async fn network_change(mesh: &mut Option<Mesh>) -> HostNetwork {
-    if let Some(mesh) = mesh
-        && mesh.host.changed().await.is_ok()
-    {
-        return mesh.host.borrow_and_update().clone();
+async fn change_around(mesh: &mut Option<Mesh>) -> Input {
+    let Some(Mesh { port_mapper, host, .. }) = mesh else { return std::future::pending().await };
+    tokio::select! {
+        network = network_change(host) => Input::Network(network),
+        outlook = mapping_change(port_mapper) => Input::Mapping(outlook),
+    }
+}
+
+async fn network_change(host: &mut watch::Receiver<HostNetwork>) -> HostNetwork {
+    if host.changed().await.is_ok() {
+        return host.borrow_and_update().clone();
     }
     std::future::pending().await
+}
+
+async fn mapping_change(port_mapper: &mut Option<PortMapper>) -> Outlook {
+    match port_mapper {
+        Some(port_mapper) => port_mapper.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl SlowPath {
@@ -145,7 +169,11 @@ impl SlowPath {
         let mut surroundings = Surroundings::new(tools.sockets.port(), tools.clock.wall().as_secs());
         let first = host.borrow_and_update().clone();
         surroundings.set_network(&first, attachment.place.remembered.first().copied(), now);
-        let mut mesh = Mesh { node, overlays, surroundings, host };
+        let port_mapper = tools.port_mapper(&attachment.identity);
+        if let Some(port_mapper) = &port_mapper {
+            port_mapper.set_gateway(first.gateway);
+        }
+        let mut mesh = Mesh { node, overlays, surroundings, port_mapper, host };
         mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
         attachment.mesh = Some(mesh);
         Ok(())
@@ -160,9 +188,13 @@ impl SlowPath {
         }
         self.tools.fib.store(Arc::default());
         self.tools.settings.order(None);
+        let port_mapper = attachment.mesh.take().and_then(|mesh| mesh.port_mapper);
         // A failure was logged where it happened, and there is nothing to be done about it here.
-        let _ = self.tools.settings.settle().await;
-        attachment.client.close().await;
+        let _ = tokio::join!(self.tools.settings.settle(), attachment.client.close(), async {
+            if let Some(port_mapper) = port_mapper {
+                port_mapper.end().await;
+            }
+        });
         self.fail_pings();
     }
 
@@ -330,7 +362,18 @@ impl SlowPath {
         attachment.client.hurry();
         if let Some(mesh) = &mut attachment.mesh {
             mesh.surroundings.set_network(network, server, now);
+            if let Some(port_mapper) = &mesh.port_mapper {
+                port_mapper.set_gateway(network.gateway);
+            }
             mesh.node.handle_network_change(now);
+            mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+        }
+    }
+
+    pub(super) fn handle_mapping(&mut self, outlook: &Outlook) {
+        let now = self.tools.clock.now();
+        let Some(mesh) = self.mesh() else { return };
+        if mesh.surroundings.set_mapping(outlook.mapping) {
             mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
         }
     }

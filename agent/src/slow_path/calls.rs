@@ -76,7 +76,7 @@ impl SlowPath {
 
     /// Answers measurements once every question is answered or given up.
     pub(super) fn answer_netchecks(&mut self) {
-        if self.waiting.netchecks.is_empty() || self.mesh().is_some_and(|mesh| !mesh.surroundings.is_settled()) {
+        if self.waiting.netchecks.is_empty() || self.mesh().is_some_and(|mesh| !mesh.is_settled()) {
             return;
         }
         let report = self.netcheck().map_or_else(|| Reply::Failed(is_down()), Reply::Netcheck);

@@ -20,6 +20,7 @@ mod surroundings;
 mod waiting;
 
 use std::future::Future;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_plane::{DataPlane, Fib, Upcall};
 use crate::exit::{Exit, Failure};
+use crate::identity::Identity;
 use crate::ipc::Call;
 use crate::keylog::KeyLog;
+use crate::port_mapping::{self, PortMapper};
 use crate::report::Problem;
 use crate::state::{State, StateDir};
 use crate::udp::{QuicSocket, Sockets};
@@ -122,6 +125,7 @@ impl SlowPath {
         match input {
             Input::Call(call) => self.handle_call(call).await,
             Input::Control(event) => self.handle_control(event).await,
+            Input::Mapping(outlook) => self.handle_mapping(&outlook),
             Input::Network(network) => self.handle_network(&network),
             Input::Timer => {}
             Input::Upcall(upcall) => self.handle_upcall(upcall),
@@ -152,6 +156,15 @@ impl SlowPath {
         }
         self.answer_netchecks();
         self.end_waits(now).await;
+    }
+}
+
+impl Tools {
+    /// What asks the gateway for a way to our port, unless that is switched off.
+    fn port_mapper(&self, identity: &Identity) -> Option<PortMapper> {
+        let port = NonZeroU16::new(self.sockets.port()).filter(|_| self.config.port_mapping)?;
+        let secret = identity.static_secret.clone();
+        Some(PortMapper::start(port_mapping::Settings { port, upnp: self.config.upnp, secret }))
     }
 }
 

@@ -14,6 +14,7 @@ use warren_proto::path::Via;
 use super::SlowPath;
 use super::attachment::Mesh;
 use crate::clock::{Clock, rfc3339};
+use crate::port_mapping::PortMapper;
 use crate::report::{
     Attempt, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason, Rendezvous, SCHEMA,
     ServerDistance, Session, State, Status, milliseconds,
@@ -45,6 +46,7 @@ impl SlowPath {
         let mesh = attachment.mesh.as_ref()?;
         let gatherer = mesh.surroundings.gatherer();
         let report = gatherer.nat();
+        let outlook = mesh.port_mapper.as_ref().map(PortMapper::outlook).unwrap_or_default();
         let control = attachment
             .client
             .link()
@@ -60,7 +62,8 @@ impl SlowPath {
             mapping: report.mapping.name().to_owned(),
             preserves_port: report.preserves_port,
             sequential_delta: gatherer.sequential_delta(),
-            port_mapping: Vec::new(),
+            port_mapping: outlook.protocols.iter().map(|protocol| protocol.name().to_owned()).collect(),
+            mapped: outlook.mapping,
             observed: gatherer.observed(),
             rendezvous,
         })

@@ -52,6 +52,11 @@ impl Surroundings {
         self.gatherer.note_seen(server, observed, now)
     }
 
+    /// The gateway granted a port mapping, or took it back. True when that is news.
+    pub(super) fn set_mapping(&mut self, mapping: Option<SocketAddr>) -> bool {
+        self.gatherer.set_mapping(mapping)
+    }
+
     /// Asks all STUN servers anew.
     pub(super) fn ask(&mut self, now: Instant) {
         self.answers.clear();
