@@ -12,6 +12,7 @@ pub mod classify;
 pub mod dashboard;
 pub mod demo;
 mod gate;
+pub mod gateway_daemon;
 pub mod hex;
 pub mod host;
 pub mod hostile;

@@ -72,6 +72,8 @@ const PROGRAMS: &[(&str, &str, &[Purpose])] = &[
     ("curl", "curl", TESTS),
     ("ip", "iproute2", NETWORK),
     ("iperf3", "iperf3", &[Purpose::Bench, Purpose::Profile, Purpose::Tests]),
+    // the program alone: the package `miniupnpd` would start it on this machine
+    ("miniupnpd", "miniupnpd-nftables", TESTS),
     ("nft", "nftables", NETWORK),
     ("node", "nodejs", TESTS),
     ("npm", "npm", TESTS),

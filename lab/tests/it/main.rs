@@ -15,6 +15,7 @@ mod matrix;
 mod nat;
 mod oracle;
 mod path_mtu;
+mod port_mapping;
 mod privilege;
 mod rekey;
 mod revoke;
