@@ -2,16 +2,20 @@
 //! whether its NAT maps by destination.
 //!
 //! A response is longer than a bare request, so a forged source could be made to receive a little more than was sent:
-//! each source prefix gets a small rate, and nothing but a well-formed binding request is answered.
+//! each source prefix gets a small rate, and nothing but a well-formed binding request is answered. The answer comes from
+//! the address that was asked, wherever the host has several: whoever asks believes no other.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use nix::sys::socket::{setsockopt, sockopt};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use stun_rs::attributes::stun::XorMappedAddress;
 use stun_rs::methods::BINDING;
 use stun_rs::{MessageClass, MessageDecoderBuilder, MessageEncoderBuilder, StunMessageBuilder};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::limits::{SourceLimit, canonical};
@@ -19,24 +23,58 @@ use crate::limits::{SourceLimit, canonical};
 /// The two sockets.
 #[derive(Debug)]
 pub struct Stun {
-    sockets: [UdpSocket; 2],
+    sockets: [Socket; 2],
+}
+
+/// A socket that tells which of our addresses was asked, and answers from it.
+#[derive(Debug)]
+struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+}
+
+impl Socket {
+    async fn bind(listen: SocketAddr) -> io::Result<Self> {
+        let io = UdpSocket::bind(listen).await?;
+        let state = UdpSocketState::new((&io).into())?;
+        // Requests of one source must stay apart; a kernel that does not know the option does not join them either.
+        let _ = setsockopt(&io, sockopt::UdpGroSegment, &false);
+        Ok(Self { io, state })
+    }
+
+    /// The next datagram: its length, where it came from, and which address of ours it came to.
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<RecvMeta> {
+        let receive = || {
+            let mut meta = [RecvMeta::default()];
+            self.state.recv((&self.io).into(), &mut [IoSliceMut::new(buffer)], &mut meta)?;
+            Ok(meta[0])
+        };
+        self.io.async_io(Interest::READABLE, receive).await
+    }
+
+    fn answer(&self, request: &RecvMeta, response: &[u8]) {
+        let (destination, src_ip) = (request.addr, request.dst_ip);
+        let transmit = Transmit { destination, ecn: None, contents: response, segment_size: None, src_ip };
+        // a response that cannot be sent is lost, as on any network
+        let _ = self.state.try_send((&self.io).into(), &transmit);
+    }
 }
 
 impl Stun {
     /// Binds the address and the next port; port 0 takes any two.
     pub async fn bind(listen: SocketAddr) -> io::Result<Self> {
-        let first = UdpSocket::bind(listen).await?;
+        let first = Socket::bind(listen).await?;
         let next = match listen.port() {
             0 => 0,
             port => port.checked_add(1).ok_or_else(|| io::Error::other("there is no port after 65535"))?,
         };
-        let second = UdpSocket::bind(SocketAddr::new(listen.ip(), next)).await?;
+        let second = Socket::bind(SocketAddr::new(listen.ip(), next)).await?;
         Ok(Self { sockets: [first, second] })
     }
 
     /// The sockets' addresses.
     pub fn addrs(&self) -> io::Result<[SocketAddr; 2]> {
-        Ok([self.sockets[0].local_addr()?, self.sockets[1].local_addr()?])
+        Ok([self.sockets[0].io.local_addr()?, self.sockets[1].io.local_addr()?])
     }
 
     /// Answers until it is dropped.
@@ -47,16 +85,16 @@ impl Stun {
     }
 }
 
-async fn serve(socket: UdpSocket, limit: &Mutex<SourceLimit>) {
+async fn serve(socket: Socket, limit: &Mutex<SourceLimit>) {
     let mut buffer = [0; LARGEST];
     loop {
         // an error is an ICMP answer to an earlier response: it does not concern the next request
-        let Ok((len, from)) = socket.recv_from(&mut buffer).await else { continue };
-        let Some(response) = answer(&buffer[..len], canonical(from)) else { continue };
-        let allowed = limit.lock().expect("nothing panics while it holds the limit").allow(from.ip(), Instant::now());
+        let Ok(request) = socket.receive(&mut buffer).await else { continue };
+        let Some(response) = answer(&buffer[..request.len], canonical(request.addr)) else { continue };
+        let source = request.addr.ip();
+        let allowed = limit.lock().expect("nothing panics while it holds the limit").allow(source, Instant::now());
         if allowed {
-            // a response that cannot be sent is lost, as on any network
-            let _ = socket.try_send_to(&response, from);
+            socket.answer(&request, &response);
         }
     }
 }
@@ -107,6 +145,22 @@ mod tests {
             assert_eq!(message.transaction_id().as_bytes(), &[7; 12]);
             assert_eq!(response.len(), if from.is_ipv4() { 32 } else { 44 });
         }
+    }
+
+    #[tokio::test]
+    async fn the_answer_comes_from_the_address_that_was_asked() {
+        let stun = Stun::bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
+        let port = stun.addrs().unwrap()[0].port();
+        let service = tokio::spawn(stun.run());
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+
+        for asked in [[127, 0, 0, 1], [127, 0, 0, 2]].map(|ip| SocketAddr::from((ip, port))) {
+            client.send_to(&request(), asked).await.unwrap();
+            let (_, from) = client.recv_from(&mut [0; 64]).await.unwrap();
+
+            assert_eq!(from, asked);
+        }
+        service.abort();
     }
 
     #[test]

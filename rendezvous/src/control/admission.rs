@@ -1,7 +1,5 @@
 //! Who is this? Checks an introduction against the TLS session it came over and makes the answer.
 
-use std::net::SocketAddr;
-
 use quinn::Connection;
 use tokio_util::bytes::Bytes;
 use tracing::error;
@@ -163,14 +161,15 @@ fn arrival(app: &App, connection: &Connection, welcome: &Welcome, device: NodeId
 
 fn welcome(app: &App, services: &Services, connection: &Connection, certificate: Vec<u8>, token: [u8; 16]) -> Welcome {
     let observed = canonical(connection.remote_address());
-    let reach = |socket: SocketAddr| services.reachable(socket, observed, connection.local_ip());
+    let local = connection.local_ip();
+    let relay = services.relay.and_then(|socket| services.reachable(socket, observed, local));
     Welcome {
         protocol: PROTOCOL,
         certificate,
         network: network(app),
         observed,
-        relays: services.relay.and_then(reach).map(|addr| Relay { addr, token }).into_iter().collect(),
-        stun: services.stun.iter().copied().filter_map(reach).collect(),
+        relays: relay.map(|addr| Relay { addr, token }).into_iter().collect(),
+        stun: services.stun.iter().flat_map(|socket| services.vantage_points(*socket, observed, local)).collect(),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         dashboard: services.dashboard.clone(),
     }

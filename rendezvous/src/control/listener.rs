@@ -40,15 +40,40 @@ impl Services {
         if is_global(socket.ip()) {
             return Some(socket);
         }
-        let dual_stack = socket.is_ipv6();
-        let served = |ip: &IpAddr| dual_stack || ip.is_ipv4();
-        let public = self.public.lock().expect("nothing panics while it holds the addresses");
-        let known: Vec<IpAddr> = public.iter().copied().filter(served).collect();
+        let served = |ip: &IpAddr| socket.is_ipv6() || ip.is_ipv4();
+        let known = self.known(socket);
         let same_family = known.iter().find(|ip| ip.is_ipv4() == observed.is_ipv4());
         let own = Some(socket.ip()).filter(|ip| !ip.is_unspecified());
         let local = own.or(local).map(|ip| ip.to_canonical()).filter(served);
         let ip = same_family.or_else(|| known.first()).copied().or(local)?;
         Some(SocketAddr::new(ip, socket.port()))
+    }
+
+    /// The addresses to be asked at one of our sockets for a view from outside: all that the public name has, for a NAT
+    /// may look at the address a packet goes to, and for an agent on two families has a NAT on each.
+    pub(super) fn vantage_points(
+        &self,
+        socket: SocketAddr,
+        observed: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> Vec<SocketAddr> {
+        let first = self.reachable(socket, observed, local);
+        let further = if is_global(socket.ip()) { Vec::new() } else { self.known(socket) };
+        let further = further.into_iter().map(|ip| SocketAddr::new(ip, socket.port()));
+        let mut points: Vec<_> = first.into_iter().collect();
+        for point in further {
+            if !points.contains(&point) {
+                points.push(point);
+            }
+        }
+        points.truncate(MAX_VANTAGE_POINTS);
+        points
+    }
+
+    /// The public addresses that a socket serves.
+    fn known(&self, socket: SocketAddr) -> Vec<IpAddr> {
+        let public = self.public.lock().expect("nothing panics while it holds the addresses");
+        public.iter().copied().filter(|ip| socket.is_ipv6() || ip.is_ipv4()).collect()
     }
 }
 
@@ -139,6 +164,8 @@ fn admit(incoming: Incoming, unproved: &Semaphore, limit: &mut SourceLimit) -> O
     Some(incoming)
 }
 
+/// One would do for each family, and a second one shows what a NAT does with another address.
+const MAX_VANTAGE_POINTS: usize = 4;
 /// Twice what one server is meant for.
 const MAX_CONNECTIONS: usize = 20_000;
 /// Connections that have not proved who they are; at half of it, sources must prove their address.
@@ -151,9 +178,29 @@ const BURST: f32 = 200.0;
 mod tests {
     use super::*;
 
-    fn reachable(socket: &str, public: &[&str], observed: &str, local: &str) -> Option<String> {
+    fn known_as(public: &[&str]) -> Services {
         let public = public.iter().map(|ip| ip.parse().unwrap()).collect();
-        let services = Services { public: Arc::new(Mutex::new(public)), ..Services::default() };
+        Services { public: Arc::new(Mutex::new(public)), ..Services::default() }
+    }
+
+    #[test]
+    fn an_agent_may_ask_for_its_address_wherever_the_public_name_leads() {
+        let told = |socket: &str, public: &[&str], observed: &str| -> Vec<String> {
+            let points = known_as(public).vantage_points(socket.parse().unwrap(), observed.parse().unwrap(), None);
+            points.iter().map(SocketAddr::to_string).collect()
+        };
+        let (v4, v6) = ("203.0.113.9:1", "[2001:db8::9]:1");
+        let name = ["198.51.100.1", "198.51.100.2", "2001:db8::1"];
+
+        let both = ["[2001:db8::1]:3478", "198.51.100.1:3478", "198.51.100.2:3478"];
+        assert_eq!(told("[::]:3478", &name, v6), both);
+        assert_eq!(told("0.0.0.0:3478", &name, v4), ["198.51.100.1:3478", "198.51.100.2:3478"]);
+        assert_eq!(told("198.51.100.1:3478", &name, v4), ["198.51.100.1:3478"]);
+        assert_eq!(told("[::]:3478", &["198.51.100.1"; 9], v4).len(), 1);
+    }
+
+    fn reachable(socket: &str, public: &[&str], observed: &str, local: &str) -> Option<String> {
+        let services = known_as(public);
         let local = if local.is_empty() { None } else { Some(local.parse().unwrap()) };
         let addr = services.reachable(socket.parse().unwrap(), observed.parse().unwrap(), local);
         addr.map(|addr| addr.to_string())
