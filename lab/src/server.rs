@@ -25,7 +25,10 @@ pub struct Server {
 impl Server {
     /// Starts it on an empty data directory and waits until it is ready.
     pub fn start(internet: &Internet) -> Result<Self> {
-        let settings = if internet.has_ipv6 { dual_stack() } else { at_address() };
+        let mut settings = if internet.has_name { by_name() } else { at_address() };
+        if internet.has_ipv6 {
+            settings.extend(on_both_families());
+        }
         Self::start_with(internet.rendezvous.clone(), &internet.directory(), internet.records(), settings)
     }
 
@@ -109,12 +112,15 @@ fn at_address() -> Vec<String> {
     ["--public-addr", &RENDEZVOUS.to_string()].map(str::to_owned).to_vec()
 }
 
-/// Known by a name that has addresses of both families, and listening on both.
-fn dual_stack() -> Vec<String> {
+/// Known by a name.
+fn by_name() -> Vec<String> {
+    ["--public-addr", RENDEZVOUS_NAME].map(str::to_owned).to_vec()
+}
+
+/// Listening for IPv4 and IPv6.
+fn on_both_families() -> impl Iterator<Item = String> {
     let listeners = [("web", 443), ("quic", 443), ("stun", 3478), ("relay", 3480)];
-    let listen = listeners.map(|(service, port)| [format!("--{service}-listen"), format!("[::]:{port}")]);
-    let name = ["--public-addr".to_owned(), RENDEZVOUS_NAME.to_owned()];
-    listen.into_iter().flatten().chain(name).collect()
+    listeners.into_iter().flat_map(|(service, port)| [format!("--{service}-listen"), format!("[::]:{port}")])
 }
 
 /// A first start makes keys and a database, in a debug build on a busy machine.

@@ -7,14 +7,14 @@
 //! 192.168.2.10  NAT
 //! ```
 //! Three routers lie between any two gateways, so that a datagram sent with a TTL of 2 to 4 opens the gateway it leaves
-//! by and never reaches the other one. There is IPv6 if one of the places has it; then the rendezvous has a name as well,
-//! which every host can resolve. How a single place is built is `site`'s business, which programs run on the hosts
+//! by and never reaches the other one. There is IPv6 if one of the places has it. Where a place shows what it is only to
+//! several addresses of the rendezvous, the rendezvous has a name that leads to all of them. How a single place is built is `site`'s business, which programs run on the hosts
 //! `server`'s and `agent`'s.
 
 mod address;
 mod site;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -48,6 +48,8 @@ pub struct Internet {
     pub sites: Vec<Site>,
     /// Whether the rendezvous and some of the sites have IPv6.
     pub has_ipv6: bool,
+    /// Whether the rendezvous has a name, for all its addresses.
+    pub has_name: bool,
 }
 
 /// The rendezvous's public address.
@@ -56,7 +58,7 @@ pub const RENDEZVOUS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 pub const RENDEZVOUS_SECOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 11);
 /// Its IPv6 address, where there is IPv6.
 pub const RENDEZVOUS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x10);
-/// Its name, where there is IPv6.
+/// Its name, where it has one.
 pub const RENDEZVOUS_NAME: &str = "rendezvous.test";
 
 impl Internet {
@@ -89,15 +91,16 @@ impl Internet {
             address::add_v6(&core, "srv0", address::near_server_v6())?;
             address::add_v6(&rendezvous, "eth0", RENDEZVOUS_V6)?;
             rendezvous.ip(&["-6", "route", "add", "default", "via", &address::near_server_v6().to_string()])?;
-            name_rendezvous(run, &rendezvous)?;
         }
 
         let sites = places.iter().enumerate().map(|(index, place)| Site::build(run, &core, index, place));
         let sites: Vec<_> = sites.collect::<Result<_>>()?;
-        if has_ipv6 {
-            sites.iter().flat_map(|site| &site.hosts).try_for_each(|host| name_rendezvous(run, &host.namespace))?;
+        let has_name = has_ipv6 || places.iter().any(|place| place.nat == NatKind::AddressDependent);
+        if has_name {
+            let hosts = sites.iter().flat_map(|site| &site.hosts).map(|host| &host.namespace);
+            hosts.chain([&rendezvous]).try_for_each(|host| name_rendezvous(run, host, has_ipv6))?;
         }
-        Ok(Self { run: run.clone(), records, core, rendezvous, sites, has_ipv6 })
+        Ok(Self { run: run.clone(), records, core, rendezvous, sites, has_ipv6, has_name })
     }
 
     /// The host of that label.
@@ -142,7 +145,9 @@ impl Drop for Internet {
 }
 
 /// Lets the programs of a namespace resolve the rendezvous's name to its addresses.
-fn name_rendezvous(run: &Run, namespace: &Namespace) -> Result<()> {
-    let hosts = [RENDEZVOUS.to_string(), RENDEZVOUS_V6.to_string()].map(|ip| format!("{ip} {RENDEZVOUS_NAME}\n"));
-    run.provide(namespace, "hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{}", hosts.concat()))
+fn name_rendezvous(run: &Run, namespace: &Namespace, v6: bool) -> Result<()> {
+    let v4 = [RENDEZVOUS, RENDEZVOUS_SECOND].map(IpAddr::from);
+    let addresses = v4.into_iter().chain(v6.then_some(RENDEZVOUS_V6.into()));
+    let lines: String = addresses.map(|ip| format!("{ip} {RENDEZVOUS_NAME}\n")).collect();
+    run.provide(namespace, "hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))
 }
