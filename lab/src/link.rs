@@ -43,12 +43,19 @@ pub fn lose(internet: &Internet, percent: u8) -> Result<()> {
 
 /// Lets this many megabits a second through to each site and queues for 30 ms at most, as a modest access line does.
 pub fn throttle(internet: &Internet, megabits: u32) -> Result<()> {
-    for site in 0..internet.sites.len() {
-        let (port, rate) = (format!("isp{site}"), format!("{megabits}mbit"));
-        let words =
-            ["qdisc", "replace", "dev", &port, "root", "tbf", "rate", &rate, "burst", "16kb", "latency", "30ms"];
-        shell::run(internet.core.command("tc").args(words)).context("throttle a line")?;
-    }
+    (0..internet.sites.len()).try_for_each(|site| throttle_port(&internet.core, &format!("isp{site}"), megabits))
+}
+
+/// The same for one site, in both directions.
+pub fn throttle_site(internet: &Internet, site: usize, megabits: u32) -> Result<()> {
+    throttle_port(&internet.core, &format!("isp{site}"), megabits)?;
+    throttle_port(&internet.sites[site].isp, "core0", megabits)
+}
+
+fn throttle_port(router: &Namespace, port: &str, megabits: u32) -> Result<()> {
+    let rate = format!("{megabits}mbit");
+    let words = ["qdisc", "replace", "dev", port, "root", "tbf", "rate", &rate, "burst", "16kb", "latency", "30ms"];
+    shell::run(router.command("tc").args(words)).context("throttle a line")?;
     Ok(())
 }
 

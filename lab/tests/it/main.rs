@@ -7,6 +7,7 @@ mod cleanup;
 mod connectivity;
 mod demo;
 mod errors;
+mod fairness;
 mod faults;
 mod hostile;
 mod idle;
