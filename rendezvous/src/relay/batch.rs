@@ -3,10 +3,11 @@
 //! Nothing is decided here. Frames stay where they arrived until they are sent on.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta};
+
+use super::End;
 
 /// Room for as many runs as one system call brings; pages that no frame reaches are never touched.
 #[derive(Debug)]
@@ -19,8 +20,8 @@ pub(super) struct Batch {
 /// Frames of one sender that arrived in a row.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
-    /// Who sent them.
-    pub(super) from: SocketAddr,
+    /// Who sent them, and to which of our addresses.
+    pub(super) from: End,
     /// The congestion bits of all of them.
     pub(super) ecn: Option<EcnCodepoint>,
     /// The length of each, of the last at most.
@@ -54,7 +55,7 @@ impl Batch {
     pub(super) fn runs(&mut self) -> impl Iterator<Item = Run<'_>> {
         let slots = self.buffer.chunks_exact_mut(SLOT);
         slots.zip(&self.metas[..self.filled]).enumerate().map(|(index, (slot, meta))| Run {
-            from: meta.addr,
+            from: End { device: meta.addr, own: meta.dst_ip },
             ecn: meta.ecn,
             // an empty datagram has none
             stride: meta.stride.max(1),

@@ -12,7 +12,7 @@ use quinn_udp::EcnCodepoint;
 
 use super::batch::Batch;
 use super::socket::Socket;
-use super::{Table, Verdict};
+use super::{End, Table, Verdict};
 use crate::config::Offload;
 
 /// A relay that runs until it is dropped.
@@ -27,8 +27,8 @@ pub struct Relay {
 /// What is to be sent once the table is free again.
 #[derive(Debug)]
 enum Step {
-    Forward { frames: Range<usize>, stride: usize, to: SocketAddr, ecn: Option<EcnCodepoint> },
-    Reply { reply: Vec<u8>, to: SocketAddr },
+    Forward { frames: Range<usize>, stride: usize, to: End, ecn: Option<EcnCodepoint> },
+    Reply { reply: Vec<u8>, to: End },
 }
 
 impl Relay {

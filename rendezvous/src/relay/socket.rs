@@ -10,6 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{EcnCodepoint, Transmit, UdpSocketState};
 use tracing::debug;
 
+use super::End;
 use super::batch::Batch;
 use crate::config::Offload;
 
@@ -49,15 +50,20 @@ impl Socket {
     ///
     /// What it does not take is lost, as on any network. That goes for a full send buffer too: then the way out is
     /// slower than the way in, and to wait would hold up every other pair for the sake of a longer queue.
-    pub(super) fn send(&mut self, to: SocketAddr, ecn: Option<EcnCodepoint>, frames: &[u8], stride: usize) {
+    pub(super) fn send(&mut self, to: End, ecn: Option<EcnCodepoint>, frames: &[u8], stride: usize) {
         for piece in pieces(frames.len(), stride, self.segments()) {
             let piece = &frames[piece];
             let refusal = match self.try_send(to, ecn, piece, stride) {
-                Err(error) if piece.len() > stride && error.kind() != io::ErrorKind::WouldBlock => error,
-                Ok(()) | Err(_) => continue,
+                Ok(()) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => error,
             };
-            debug!(error = %refusal, "a run of frames is refused; they go one by one");
+            // whatever the reason, `state` may now believe that this kernel lacks something
             self.refused.get_or_insert_with(Instant::now);
+            if piece.len() <= stride {
+                continue;
+            }
+            debug!(error = %refusal, "a run of frames is refused; they go one by one");
             for frame in piece.chunks(stride) {
                 // as above: whoever sent it will notice
                 let _ = self.try_send(to, ecn, frame, stride);
@@ -65,9 +71,9 @@ impl Socket {
         }
     }
 
-    fn try_send(&self, to: SocketAddr, ecn: Option<EcnCodepoint>, frames: &[u8], stride: usize) -> io::Result<()> {
+    fn try_send(&self, to: End, ecn: Option<EcnCodepoint>, frames: &[u8], stride: usize) -> io::Result<()> {
         let segment_size = (frames.len() > stride).then_some(stride);
-        let transmit = Transmit { destination: to, ecn, contents: frames, segment_size, src_ip: None };
+        let transmit = Transmit { destination: to.device, ecn, contents: frames, segment_size, src_ip: to.own };
         self.state.try_send((&self.io).into(), &transmit)
     }
 
@@ -140,7 +146,7 @@ mod tests {
         let mut socket = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), Offload::On).unwrap();
         let device = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         device.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let to = device.local_addr().unwrap();
+        let to = End { device: device.local_addr().unwrap(), own: None };
         let run: Vec<u8> = (0..95).collect();
         let whole = socket.segments();
         // the kernel cuts no run whose checksums it is not to make

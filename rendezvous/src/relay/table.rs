@@ -10,13 +10,22 @@ use warren_proto::keys::NodeId;
 
 use crate::limits::canonical;
 
+/// Where a device is, and which of our own addresses it speaks to: from another one a NAT lets nothing in, and the device
+/// takes nothing. `None` where the kernel did not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "said above")]
+pub struct End {
+    pub device: SocketAddr,
+    pub own: Option<IpAddr>,
+}
+
 /// What to do with frames.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Nothing, for this reason.
     Drop(Dropped),
-    /// Send them, as rewritten, to this address.
-    Forward(SocketAddr),
+    /// Send them, as rewritten, to this end.
+    Forward(End),
     /// Send this back.
     Reply(Vec<u8>),
 }
@@ -68,13 +77,13 @@ struct Channel {
     from: Option<SocketAddr>,
     peer: NodeId,
     peer_number: u32,
-    to: Option<SocketAddr>,
+    to: Option<End>,
 }
 
 #[derive(Debug, Default)]
 struct Device {
     connection: Option<Connection>,
-    bound: Option<SocketAddr>,
+    bound: Option<End>,
     channels: Vec<u32>,
 }
 
@@ -128,7 +137,8 @@ impl Table {
         for ((owner, number), (peer, peer_number)) in [(ends[0], ends[1]), (ends[1], ends[0])] {
             let to = self.devices.get(&peer).and_then(|peer| peer.bound);
             let device = self.devices.entry(owner).or_default();
-            let channel = Channel { owner, from: device.bound, peer, peer_number, to };
+            let from = device.bound.map(|end| end.device);
+            let channel = Channel { owner, from, peer, peer_number, to };
             if self.channels.insert(number, channel).is_none() {
                 device.channels.push(number);
             }
@@ -155,13 +165,7 @@ impl Table {
     /// Decides on the frames of one sender that arrived in a row, each of `stride` bytes and the last perhaps shorter, and
     /// rewrites the channel numbers of those that go on. `each` is told what becomes of which bytes of the run, in order:
     /// one verdict for as many consecutive frames as share it, because one look at the table answers for all of them.
-    pub fn handle(
-        &mut self,
-        from: SocketAddr,
-        run: &mut [u8],
-        stride: usize,
-        mut each: impl FnMut(Range<usize>, Verdict),
-    ) {
+    pub fn handle(&mut self, from: End, run: &mut [u8], stride: usize, mut each: impl FnMut(Range<usize>, Verdict)) {
         let mut start = 0;
         loop {
             let end = start + stretch(&run[start..], stride);
@@ -189,7 +193,7 @@ impl Table {
     }
 
     /// The fate of frames that all have the first one's header.
-    fn decide(&mut self, from: SocketAddr, frames: &mut [u8], stride: usize) -> Verdict {
+    fn decide(&mut self, from: End, frames: &mut [u8], stride: usize) -> Verdict {
         let Some(([FRAME_TYPE, VERSION, 0, 0, number @ ..], payload)) = frames.split_first_chunk::<HEADER>() else {
             return Verdict::Drop(Dropped::Malformed);
         };
@@ -198,7 +202,7 @@ impl Table {
             return self.handle_binding(from, payload);
         }
         let Some(channel) = self.channels.get(&channel) else { return Verdict::Drop(Dropped::UnknownChannel) };
-        if channel.from != Some(from) {
+        if channel.from != Some(from.device) {
             return Verdict::Drop(Dropped::Source);
         }
         let Some(to) = channel.to else { return Verdict::Drop(Dropped::PeerUnbound) };
@@ -207,7 +211,8 @@ impl Table {
         Verdict::Forward(to)
     }
 
-    fn handle_binding(&mut self, from: SocketAddr, payload: &[u8]) -> Verdict {
+    fn handle_binding(&mut self, end: End, payload: &[u8]) -> Verdict {
+        let from = end.device;
         // nothing can be sent there, and a kernel that is asked to says that it lacks what other sends need
         if from.port() == 0 {
             return Verdict::Drop(Dropped::Malformed);
@@ -222,9 +227,9 @@ impl Table {
         let Some(device) = self.by_token.get(token).copied() else { return Verdict::Drop(Dropped::UnknownToken) };
         let Some(state) = self.devices.get(&device) else { return Verdict::Drop(Dropped::UnknownToken) };
         let near = state.connection.as_ref().is_some_and(|connection| connection.validated == canonical(from).ip());
-        if proved || near || state.bound == Some(from) {
-            if state.bound != Some(from) {
-                self.set_bound(device, Some(from));
+        if proved || near || state.bound.is_some_and(|bound| bound.device == from) {
+            if state.bound != Some(end) {
+                self.set_bound(device, Some(end));
             }
             return Verdict::Reply(reply(BOUND, &[]));
         }
@@ -235,12 +240,12 @@ impl Table {
         Verdict::Reply(reply(CHALLENGE, &self.challenge(from, token)))
     }
 
-    fn set_bound(&mut self, device: NodeId, bound: Option<SocketAddr>) {
+    fn set_bound(&mut self, device: NodeId, bound: Option<End>) {
         let Some(state) = self.devices.get_mut(&device) else { return };
         state.bound = bound;
         for number in &state.channels {
             let Some(own) = self.channels.get_mut(number) else { continue };
-            own.from = bound;
+            own.from = bound.map(|end| end.device);
             let other = own.peer_number;
             if let Some(other) = self.channels.get_mut(&other) {
                 debug_assert_eq!(other.peer, device, "a channel's peer number leads back");
@@ -300,6 +305,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Of a kernel that does not tell which of our addresses was meant.
+    fn end(text: &str) -> End {
+        End { device: addr(text), own: None }
+    }
+
     fn frame(channel: u32, payload: &[u8]) -> Vec<u8> {
         [&[FRAME_TYPE, VERSION, 0, 0], &channel.to_be_bytes()[..], payload].concat()
     }
@@ -313,7 +323,7 @@ mod tests {
 
     fn handle_run(table: &mut Table, from: SocketAddr, run: &mut [u8], stride: usize) -> Vec<(Range<usize>, Verdict)> {
         let mut verdicts = Vec::new();
-        table.handle(from, run, stride, |range, verdict| verdicts.push((range, verdict)));
+        table.handle(End { device: from, own: None }, run, stride, |range, verdict| verdicts.push((range, verdict)));
         verdicts
     }
 
@@ -339,7 +349,7 @@ mod tests {
 
         let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut data);
 
-        assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6000")));
+        assert_eq!(verdict, Verdict::Forward(end("192.0.2.2:6000")));
         assert_eq!(data, frame(20, b"hello"));
         assert_eq!((table.counters().forwarded, table.counters().forwarded_bytes), (1, 5));
     }
@@ -379,7 +389,7 @@ mod tests {
 
         let verdicts = handle_run(&mut table, addr("192.0.2.1:5000"), &mut data, 11);
 
-        assert_eq!(verdicts, [(0..31, Verdict::Forward(addr("192.0.2.2:6000")))]);
+        assert_eq!(verdicts, [(0..31, Verdict::Forward(end("192.0.2.2:6000")))]);
         assert_eq!(data, run(20));
         assert_eq!((table.counters().forwarded, table.counters().forwarded_bytes), (3, 7));
     }
@@ -398,7 +408,7 @@ mod tests {
 
         let verdicts = handle_run(&mut table, addr("192.0.2.1:5000"), &mut data, 9);
 
-        let forward = Verdict::Forward(addr("192.0.2.2:6000"));
+        let forward = Verdict::Forward(end("192.0.2.2:6000"));
         assert_eq!(
             verdicts,
             [
@@ -459,6 +469,28 @@ mod tests {
     }
 
     #[test]
+    fn frames_leave_from_the_address_that_their_receiver_spoke_to() {
+        let mut table = pair();
+        let (first, second) = ("198.51.100.1".parse().unwrap(), "198.51.100.2".parse().unwrap());
+        let mut handle = |device: &str, own: IpAddr, frame: &mut [u8]| {
+            let mut verdict = None;
+            let from = End { device: addr(device), own: Some(own) };
+            table.handle(from, frame, frame.len(), |_, found| verdict = Some(found));
+            verdict.unwrap()
+        };
+        handle("192.0.2.1:5000", first, &mut bind(1));
+        handle("192.0.2.2:6000", first, &mut bind(2));
+        // the second address is another way to the same device
+        handle("192.0.2.2:6000", second, &mut bind(2));
+
+        let there = handle("192.0.2.1:5000", first, &mut frame(10, b"x"));
+        let back = handle("192.0.2.2:6000", second, &mut frame(20, b"x"));
+
+        assert_eq!(there, Verdict::Forward(End { device: addr("192.0.2.2:6000"), own: Some(second) }));
+        assert_eq!(back, Verdict::Forward(End { device: addr("192.0.2.1:5000"), own: Some(first) }));
+    }
+
+    #[test]
     fn an_ended_connection_unbinds_and_a_new_one_keeps_the_channel() {
         let mut table = pair();
         handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
@@ -474,7 +506,7 @@ mod tests {
         handle(&mut table, addr("192.0.2.2:6001"), &mut bind(3));
 
         let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
-        assert_eq!(verdict, Verdict::Forward(addr("192.0.2.2:6001")));
+        assert_eq!(verdict, Verdict::Forward(end("192.0.2.2:6001")));
     }
 
     #[test]

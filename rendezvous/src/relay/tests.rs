@@ -61,7 +61,7 @@ fn channels_mixed_in_one_run_are_told_apart_and_junk_between_them_harms_nobody()
 fn a_flood_of_junk_from_a_stranger_stops_nobody() {
     let relay = Lab::start(Offload::On);
     let [anna, bert, _] = &relay.devices;
-    let stranger = Device::new();
+    let stranger = Device::new(relay.addr());
 
     for number in 0..50 {
         for _ in 0..4 {
@@ -102,6 +102,24 @@ fn without_offload_every_frame_travels_alone() {
     assert_eq!(relay.counters().forwarded, 30);
 }
 
+/// A server with several addresses: the kernel alone would send from the one that its routes name.
+#[test]
+fn each_device_hears_from_the_address_that_it_speaks_to() {
+    let relay = Lab::listening((Ipv4Addr::UNSPECIFIED, 0).into(), Offload::On);
+    let [anna, bert, carl] = &relay.devices;
+    let run = |channel| (0..20).map(|number| frame(channel, number, 800)).collect::<Vec<_>>();
+
+    anna.send(anna.relay, None, &run(ANNA_TO_BERT));
+    anna.send(anna.relay, None, &run(ANNA_TO_CARL));
+
+    assert_eq!(bert.hear(20).frames, run(BERT_TO_ANNA));
+    assert_eq!(carl.hear(20).frames, run(CARL_TO_ANNA));
+    assert_eq!(
+        relay.devices.each_ref().map(|device| device.relay.ip().to_string()),
+        ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    );
+}
+
 #[test]
 fn a_stopped_relay_gives_its_port_back() {
     let relay = Lab::start(Offload::On);
@@ -121,6 +139,11 @@ struct Lab {
 
 impl Lab {
     fn start(offload: Offload) -> Self {
+        Self::listening((Ipv4Addr::LOCALHOST, 0).into(), offload)
+    }
+
+    /// Where it listens on all addresses of this host, each device speaks to another.
+    fn listening(listen: SocketAddr, offload: Offload) -> Self {
         let mut table = Table::new([9; 32]);
         for (device, token) in [(ANNA, 1), (BERT, 2), (CARL, 3)] {
             table.admit(device, [token; 16], Ipv4Addr::LOCALHOST.into());
@@ -128,10 +151,11 @@ impl Lab {
         table.open([(ANNA, ANNA_TO_BERT), (BERT, BERT_TO_ANNA)]);
         table.open([(ANNA, ANNA_TO_CARL), (CARL, CARL_TO_ANNA)]);
         let table = Arc::new(Mutex::new(table));
-        let relay = Relay::start((Ipv4Addr::LOCALHOST, 0).into(), offload, Arc::clone(&table)).unwrap();
+        let relay = Relay::start(listen, offload, Arc::clone(&table)).unwrap();
         let devices = [1, 2, 3].map(|token| {
-            let device = Device::new();
-            device.send(relay.addr(), None, &[[&[0x0c, 1, 0, 0, 0, 0, 0, 0, 1], &[token; 16][..]].concat()]);
+            let own = if listen.ip().is_unspecified() { Ipv4Addr::new(127, 0, 0, token) } else { Ipv4Addr::LOCALHOST };
+            let device = Device::new(SocketAddr::new(own.into(), relay.addr().port()));
+            device.send(device.relay, None, &[[&[0x0c, 1, 0, 0, 0, 0, 0, 0, 1], &[token; 16][..]].concat()]);
             assert_eq!(device.hear(1).frames, [[0x0c, 1, 0, 0, 0, 0, 0, 0, 2]]);
             device
         });
@@ -149,6 +173,8 @@ impl Lab {
 
 /// A device's socket, with the offloads an agent uses.
 struct Device {
+    /// Where it speaks to, and takes anything from.
+    relay: SocketAddr,
     io: UdpSocket,
     state: UdpSocketState,
 }
@@ -164,13 +190,13 @@ struct Heard {
 }
 
 impl Device {
-    fn new() -> Self {
+    fn new(relay: SocketAddr) -> Self {
         let io = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let state = UdpSocketState::new((&io).into()).unwrap();
         // a socket that waits after all, but not for ever
         io.set_nonblocking(false).unwrap();
         io.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        Self { io, state }
+        Self { relay, io, state }
     }
 
     /// Sends frames of one length, the last perhaps shorter, as one run.
@@ -188,6 +214,7 @@ impl Device {
             let received = self.state.recv((&self.io).into(), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
             assert_eq!(received.expect("another frame in time"), 1);
             let [meta] = meta;
+            assert_eq!(meta.addr, self.relay, "from another address than it was sent to");
             heard.frames.extend(buffer[..meta.len].chunks(meta.stride).map(<[u8]>::to_vec));
             heard.ecn = meta.ecn;
             heard.receives += 1;
