@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_plane::{DataPlane, Fib};
@@ -73,6 +74,7 @@ impl Prepared {
         info!("listening for commands on {}", self.config.socket.display());
         let tools = Tools {
             clock,
+            alarm: Alarm::new().context("make a timer")?,
             config: self.config,
             state_dir: self.state_dir,
             sockets: self.sockets,

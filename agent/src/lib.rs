@@ -3,6 +3,7 @@
 //! `cli` parses, `commands` talk to a running daemon over `ipc`, `daemon` puts the parts of one together. What the
 //! protocol decides is left to `warren_proto`; where packets go through is left to `data_plane`.
 
+pub mod alarm;
 pub mod cli;
 pub mod clock;
 pub mod commands;

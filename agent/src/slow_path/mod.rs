@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use self::attachment::{Attachment, Input};
 use self::waiting::Waiting;
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_plane::{DataPlane, Fib, Upcall};
@@ -48,6 +49,8 @@ pub use self::settings::Settings;
 pub struct Tools {
     /// Tells the time.
     pub clock: Clock,
+    /// Wakes up when something is due.
+    pub alarm: Alarm,
     /// What the daemon was told at start.
     pub config: Config,
     /// Remembers.
@@ -111,13 +114,13 @@ impl SlowPath {
     }
 
     async fn next(&mut self) -> Input {
-        let wait = self.wait();
+        let due = self.due();
         let Self { tools, attachment, .. } = self;
         tokio::select! {
             Some(upcall) = tools.upcalls.recv() => Input::Upcall(upcall),
             Some(call) = tools.calls.recv() => Input::Call(call),
             input = attachment::next(attachment) => input,
-            () = tokio::time::sleep(wait) => Input::Timer,
+            () = tools.alarm.wait(due, tools.clock) => Input::Timer,
         }
     }
 
@@ -133,11 +136,10 @@ impl SlowPath {
         self.handle_timers().await;
     }
 
-    /// How long until something is due by itself. Bounded, because timers of the runtime stand still in suspend.
-    fn wait(&self) -> Duration {
+    /// When something is next due by itself.
+    fn due(&self) -> Instant {
         let attachment = self.attachment.as_ref().and_then(Attachment::poll_timeout);
-        let next = [attachment, self.waiting.poll_timeout(), Some(self.tidy_at)].into_iter().flatten().min();
-        next.map_or(TIDY_EVERY, |at| self.tools.clock.until(at)).min(TIDY_EVERY)
+        [attachment, self.waiting.poll_timeout()].into_iter().flatten().fold(self.tidy_at, Instant::min)
     }
 
     async fn handle_timers(&mut self) {
@@ -179,5 +181,5 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// How often the wall clock is read; also the longest that a wake from suspend can go unnoticed.
+/// How often the wall clock is read.
 const TIDY_EVERY: Duration = Duration::from_secs(5);

@@ -190,11 +190,18 @@ impl Node {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let mut keeps_alive = false;
         while let Some((at, id)) = self.deadlines.first().copied() {
             if at > now {
                 break;
             }
-            self.with(id, now, |peer, shared| peer.handle_timeout(shared, now));
+            self.with(id, now, |peer, shared| {
+                keeps_alive |= peer.keepalive_within(Duration::ZERO, now);
+                peer.handle_timeout(shared, now);
+            });
+        }
+        if keeps_alive {
+            self.keep_alive_early(now);
         }
         self.bind_relays(now);
     }
@@ -297,6 +304,20 @@ impl Node {
         self.for_each(now, |peer, shared| peer.control_renewed(shared, now));
     }
 
+    /// Sends with one keepalive those that would be due soon: however many peers there are, an idle device wakes a few times
+    /// in an interval. All that went together stay together, because their jitter is no more than what is soon.
+    fn keep_alive_early(&mut self, now: Instant) {
+        let soon: Vec<NodeId> =
+            self.deadlines.iter().take_while(|(at, _)| *at <= now + KEEPALIVE_EARLY).map(|(_, id)| *id).collect();
+        for id in soon {
+            self.with(id, now, |peer, _| {
+                if peer.keepalive_within(KEEPALIVE_EARLY, now) {
+                    peer.keep_alive(now);
+                }
+            });
+        }
+    }
+
     fn bind_relays(&mut self, now: Instant) {
         for link in &mut self.relays {
             if let Some(bind) = link.handle_timeout(now) {
@@ -378,5 +399,7 @@ impl Node {
     }
 }
 
+/// The jitter of a keepalive, from the earliest to the latest: a fifth of 22 s.
+const KEEPALIVE_EARLY: Duration = Duration::from_millis(4400);
 /// A start further off than this is no synchronisation: both round-trip times together are far below it.
 const MAX_START_DELAY: Duration = Duration::from_secs(3);

@@ -156,6 +156,19 @@ impl Agent {
         }
     }
 
+    /// When this end next pings the path, if it is the one that keeps it open. The other end's ping would only come on top.
+    pub fn keepalive_at(&self) -> Option<Instant> {
+        self.keepalive_at.filter(|_| self.ready && self.settings.we_keepalive)
+    }
+
+    /// Pings the path that is kept open now instead of then.
+    pub fn keep_alive(&mut self, now: Instant) {
+        if self.keepalive_at().is_some() {
+            self.keepalive_at = Some(now);
+            self.advance(now);
+        }
+    }
+
     /// The end that keeps the path open pings after 0.9 to 1.1 of the interval. The other one would after 1.2 to 1.3,
     /// still below 30 s, if it heard no ping on the path it sends on: the two may have chosen different ones.
     fn keepalive_pause(&mut self) -> Duration {

@@ -265,6 +265,16 @@ impl Peer {
         }
     }
 
+    /// Whether this end is to keep the path open, and would do so within that time.
+    pub(crate) fn keepalive_within(&self, early: Duration, now: Instant) -> bool {
+        self.path.keepalive_at().is_some_and(|at| at <= now + early)
+    }
+
+    /// Keeps the path open now instead of then.
+    pub(crate) fn keep_alive(&mut self, now: Instant) {
+        self.path.keep_alive(now);
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         [self.timers.next(), self.path.poll_timeout()].into_iter().flatten().min()
     }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use warren_proto::config::Config;
 use warren_sim::{Link, NatKind, World};
 
-use crate::connect::{pair, pair_with};
+use crate::connect::{begin, pair, pair_with};
 use crate::packets::{numbered, numbers};
+
+/// Devices of a small mesh, in which each keeps its path to every other.
+const HOSTS: usize = 21;
 
 const SYMMETRIC: Option<NatKind> = Some(NatKind::SYMMETRIC);
 
@@ -93,6 +96,27 @@ fn an_idle_pair_rests() {
     // per end a BIND each 22 s, for both together a keepalive as often; five rekeys, each with its tail of looks
     let wakeups = world.wakeups - before;
     assert!(wakeups < 3 * 28 + 5 * 2 * 10, "{wakeups} wakeups in ten minutes");
+}
+
+#[test]
+fn an_idle_device_wakes_seldom_however_many_peers_it_has() {
+    // a rekey wakes for its own reasons
+    let late = Duration::from_secs(3600);
+    let config = Config { rekey_after: late, reject_after: 2 * late, ..Config::default() };
+    let mut world = World::new(5, Link::default(), begin());
+    for _ in 0..HOSTS {
+        world.add_host(config.clone(), None);
+    }
+    world.run_until(Duration::from_secs(60));
+    let before = world.wakeups;
+
+    world.run_until(Duration::from_secs(660));
+
+    // of 10 keepalives in 22 s, which is 280 in ten minutes, and a BIND as often
+    let wakeups = (world.wakeups - before) as usize / HOSTS;
+    println!("{wakeups} wakeups of each device in ten minutes");
+    assert!(wakeups < 120, "{wakeups} wakeups of each device in ten minutes");
+    assert!(world.hosts.iter().all(|host| host.node.peers().all(|peer| peer.selection.is_some())));
 }
 
 #[test]
