@@ -2,14 +2,13 @@
 //!
 //! Everything else goes up or is counted; nothing that arrives here is believed before its ICV has verified.
 
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use arc_swap::Cache;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use warren_proto::io::{Discard, Ecn, RelayChannel, Remote};
 use warren_proto::keys::Spi;
 use warren_proto::session::{Content, HEADROOM, InboundSa, NextHeader, TAILROOM};
@@ -19,7 +18,8 @@ use super::Shared;
 use super::coalesce::{Coalescer, Delivery};
 use super::departures::MAX_DATAGRAMS;
 use super::fib::{Fib, Receiver};
-use super::scheduling;
+use super::readiness::Readiness;
+use super::scheduling::{Courtesy, PACKET_COST};
 use super::upcall::Upcall;
 use crate::tun::Tun;
 use crate::udp::{Batch, QuicFeed, Run};
@@ -58,28 +58,45 @@ impl<T: Tun> Inbound<T> {
     }
 
     /// Receives until told to stop.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, mut readiness: Readiness) {
         let mut table = Cache::new(Arc::clone(&self.shared.fib));
         let mut batch = Batch::new(HEADROOM, TAILROOM);
-        while let Some(ready) = self.shared.wait_for_datagrams() {
-            for index in (0..ready.len()).filter(|index| ready[*index]) {
-                // an error is about an earlier send or about nothing left to read; the next poll tells
+        let mut courtesy = Courtesy::default();
+        while let Some(ready) = readiness.wait() {
+            for index in ready {
+                // an error is about an earlier send or about nothing left to read; the next wait tells
                 if self.shared.sockets.receive(self.shared.thread, index, &mut batch).is_ok() {
                     // looked at after receiving: who uses a new association has been told of it, and so is the table
-                    let fib = Arc::clone(table.load());
-                    let (buffer, runs) = batch.runs();
-                    for run in runs {
-                        self.accept_run(&fib, buffer, &run);
-                        // a long run has joined all it can; what comes after it must not wait for the whole batch
-                        if run.range.len() >= LONG_RUN {
-                            self.deliver_all(buffer);
-                        }
-                    }
-                    self.deliver_all(buffer);
-                    scheduling::give_way();
+                    courtesy.give_way_after(self.accept_batch(table.load(), &mut batch));
                 }
             }
         }
+    }
+
+    /// What [`Self::run`] waits for: the sockets of this thread.
+    pub(super) fn readiness(&self) -> io::Result<Readiness> {
+        let readiness = Readiness::new(self.shared.stop.as_fd())?;
+        let (v4, v6) = self.shared.sockets.descriptors(self.shared.thread);
+        for (index, descriptor) in [Some(v4), v6].into_iter().enumerate() {
+            descriptor.map_or(Ok(()), |descriptor| readiness.add(index, descriptor))?;
+        }
+        Ok(readiness)
+    }
+
+    /// Opens and delivers what was received. Says how much work it was, in the unit of [`TURN`](super::scheduling::TURN).
+    fn accept_batch(&mut self, fib: &Fib, batch: &mut Batch) -> usize {
+        let mut work = 0;
+        let (buffer, runs) = batch.runs();
+        for run in runs {
+            work += run.range.len() + run.datagrams().count() * PACKET_COST;
+            self.accept_run(fib, buffer, &run);
+            // a long run has joined all it can; what comes after it must not wait for the whole batch
+            if run.range.len() >= LONG_RUN {
+                self.deliver_all(buffer);
+            }
+        }
+        self.deliver_all(buffer);
+        work
     }
 
     fn deliver_all(&mut self, buffer: &mut [u8]) {
@@ -181,23 +198,6 @@ impl Coalescer {
 }
 
 impl<T: Tun> Shared<T> {
-    /// Which sockets have something, IPv4 first; `None` when told to stop.
-    fn wait_for_datagrams(&self) -> Option<[bool; 2]> {
-        let (v4, v6) = self.sockets.descriptors(self.thread);
-        let stop = self.stop.as_fd();
-        // a host without IPv6 waits for the order to stop twice
-        let watch = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        let mut waiting = [watch(stop), watch(v4), watch(v6.unwrap_or(stop))];
-        match poll(&mut waiting, PollTimeout::NONE) {
-            Err(Errno::EINTR) => Some([false; 2]),
-            Err(_) => None,
-            Ok(_) => {
-                let [stopped, v4, v6] = waiting.map(|descriptor| descriptor.any().unwrap_or(true));
-                (!stopped).then_some([v4, v6])
-            }
-        }
-    }
-
     /// Writes a packet to the host, by the queue into which the host is to put the answers.
     fn deliver(&self, delivery: &Delivery<'_>) {
         let queue = delivery.hash as usize % self.tun.queues();

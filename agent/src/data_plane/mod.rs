@@ -23,6 +23,7 @@ mod departures;
 mod fib;
 mod inbound;
 mod outbound;
+mod readiness;
 mod scheduling;
 pub mod segment;
 mod upcall;
@@ -97,8 +98,9 @@ impl DataPlane {
         let mut plane = Self { stop: Arc::clone(&stop), threads: Vec::new(), counters: Arc::clone(&counters) };
         for index in 0..sockets.threads() {
             let (outbound, inbound) = (Outbound::new(shared(index)), Inbound::new(shared(index), quic.clone()));
-            plane.spawn("warren-outbound", || outbound.run())?;
-            plane.spawn("warren-inbound", || inbound.run())?;
+            let (queues, datagrams) = (outbound.readiness()?, inbound.readiness()?);
+            plane.spawn("warren-outbound", || outbound.run(queues))?;
+            plane.spawn("warren-inbound", || inbound.run(datagrams))?;
         }
         Ok((plane, receiver))
     }

@@ -23,10 +23,11 @@ use super::Shared;
 use super::answer::AnswerBudget;
 use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
-use super::scheduling;
+use super::readiness::Readiness;
+use super::scheduling::{Courtesy, PACKET_COST, TURN};
 use super::segment::Cut;
 use super::upcall::Upcall;
-use crate::tun::{MAX_PACKET, MAX_QUEUES, Offload, Tun};
+use crate::tun::{MAX_PACKET, Offload, Tun};
 
 /// The outbound thread's state.
 pub(super) struct Outbound<T> {
@@ -48,28 +49,36 @@ impl<T: Tun> Outbound<T> {
     }
 
     /// Forwards until told to stop or the device is gone.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, mut readiness: Readiness) {
         let mut table = Cache::new(Arc::clone(&self.shared.fib));
         let mut buffer = vec![0; MAX_PACKET].into_boxed_slice();
-        while let Some(ready) = self.shared.wait_for_packets() {
-            let fib = Arc::clone(table.load());
-            let outcome = self
-                .shared
-                .queues()
-                .filter(|queue| ready & 1 << queue != 0)
-                .try_for_each(|queue| self.forward_turn(&fib, queue, &mut buffer));
+        let mut courtesy = Courtesy::default();
+        while let Some(mut ready) = readiness.wait() {
+            let fib = table.load();
+            let mut turn = |work, queue| self.forward_turn(fib, queue, &mut buffer).map(|more| work + more);
+            let work = ready.try_fold(0, &mut turn);
             self.departures.send_all(|run| self.shared.send(run));
-            scheduling::give_way();
-            if let Err(error) = outcome {
-                tracing::error!("the TUN device is gone: {error}");
-                return self.shared.report_loss();
+            match work {
+                Ok(work) => courtesy.give_way_after(work),
+                Err(error) => {
+                    tracing::error!("the TUN device is gone: {error}");
+                    return self.shared.report_loss();
+                }
             }
         }
     }
 
+    /// What [`Self::run`] waits for: the queues of this thread.
+    pub(super) fn readiness(&self) -> io::Result<Readiness> {
+        let readiness = Readiness::new(self.shared.stop.as_fd())?;
+        let queues = (self.shared.thread..self.shared.tun.queues()).step_by(self.shared.sockets.threads());
+        queues.map(|queue| readiness.add(queue, self.shared.tun.descriptor(queue))).collect::<io::Result<()>>()?;
+        Ok(readiness)
+    }
+
     /// Forwards what waits in a queue, but not without end: then the others have their turn, and the table and the order to
-    /// stop are looked at.
-    fn forward_turn(&mut self, fib: &Fib, queue: usize, buffer: &mut [u8]) -> io::Result<()> {
+    /// stop are looked at. Says how much work it was, in the unit of [`TURN`].
+    fn forward_turn(&mut self, fib: &Fib, queue: usize, buffer: &mut [u8]) -> io::Result<usize> {
         let mut bytes = 0;
         while bytes < TURN {
             match self.shared.tun.receive(queue, buffer) {
@@ -86,7 +95,7 @@ impl<T: Tun> Outbound<T> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Sends a packet on its way.
@@ -231,33 +240,6 @@ impl From<Discard> for Refused {
 }
 
 impl<T: Tun> Shared<T> {
-    /// The queues of this thread.
-    fn queues(&self) -> impl Iterator<Item = usize> + use<T> {
-        (self.thread..self.tun.queues()).step_by(self.sockets.threads())
-    }
-
-    /// Which queues have packets, as bits; `None` when told to stop.
-    fn wait_for_packets(&self) -> Option<u32> {
-        let watch = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        let mut waiting: [PollFd<'_>; MAX_QUEUES + 1] = std::array::from_fn(|_| watch(self.stop.as_fd()));
-        let mut count = 1;
-        for queue in self.queues() {
-            waiting[count] = watch(self.tun.descriptor(queue));
-            count += 1;
-        }
-        match poll(&mut waiting[..count], PollTimeout::NONE) {
-            Err(Errno::EINTR) => return Some(0),
-            Err(_) => return None,
-            Ok(_) => {}
-        }
-        let is_ready = |descriptor: &PollFd<'_>| descriptor.any().unwrap_or(true);
-        if is_ready(&waiting[0]) {
-            return None;
-        }
-        let ready = self.queues().zip(&waiting[1..count]).filter(|(_, descriptor)| is_ready(descriptor));
-        Some(ready.fold(0, |bits, (queue, _)| bits | 1 << queue))
-    }
-
     /// Sends a run, waiting for room as long as some is made.
     fn send(&self, run: &Run) {
         let (mut left, mut refused, mut has_waited) = (run.bytes(), 0, false);
@@ -312,13 +294,6 @@ const fn family_of(address: IpAddr) -> Family {
         IpAddr::V6(_) => Family::V6,
     }
 }
-
-/// Bytes of a queue's turn, where each packet costs [`PACKET_COST`] more: the largest packet, or a full run of small ones.
-/// A queue that has just got something waits for one turn of each other.
-const TURN: usize = 64 << 10;
-
-/// A packet of any size takes as long as this many bytes of a large one.
-const PACKET_COST: usize = 1 << 10;
 
 /// No IPv6 link may carry less (RFC 8200 section 5).
 const MIN_MTU_V6: usize = 1280;

@@ -22,9 +22,21 @@ pub(super) fn ask_for_short_slices() {
     }
 }
 
-/// Lets another thread that is ready run first; returns at once when there is none.
-pub(super) fn give_way() {
-    thread::yield_now();
+/// How much a thread has done since it last gave way.
+#[derive(Debug, Default)]
+pub(super) struct Courtesy {
+    done: usize,
+}
+
+impl Courtesy {
+    /// Lets another thread that is ready run first, once a turn's work is done; returns at once when there is none.
+    pub(super) fn give_way_after(&mut self, work: usize) {
+        self.done += work;
+        if self.done >= TURN {
+            self.done = 0;
+            thread::yield_now();
+        }
+    }
 }
 
 /// `struct sched_attr` of Linux in its first version (sched_setattr(2)).
@@ -56,6 +68,13 @@ fn set(attributes: &Attributes) -> io::Result<()> {
     Errno::result(outcome)?;
     Ok(())
 }
+
+/// Work of a turn, in bytes: the largest packet, or a full run of small ones. What has just come to another queue waits for
+/// no more than that.
+pub(super) const TURN: usize = 64 << 10;
+
+/// A packet of any size takes as long as this many bytes of a large one.
+pub(super) const PACKET_COST: usize = 1 << 10;
 
 /// `SCHED_OTHER`.
 const ORDINARY: u32 = 0;
