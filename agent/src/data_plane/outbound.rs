@@ -71,8 +71,8 @@ impl<T: Tun> Outbound<T> {
     /// What [`Self::run`] waits for: the queues of this thread.
     pub(super) fn readiness(&self) -> io::Result<Readiness> {
         let readiness = Readiness::new(self.shared.stop.as_fd())?;
-        let queues = (self.shared.thread..self.shared.tun.queues()).step_by(self.shared.sockets.threads());
-        queues.map(|queue| readiness.add(queue, self.shared.tun.descriptor(queue))).collect::<io::Result<()>>()?;
+        let mut queues = (self.shared.thread..self.shared.tun.queues()).step_by(self.shared.sockets.threads());
+        queues.try_for_each(|queue| readiness.add(queue, self.shared.tun.descriptor(queue)))?;
         Ok(readiness)
     }
 
