@@ -64,6 +64,10 @@ pub struct DaemonArgs {
     /// Do not use UPnP for it, whose search goes to the whole network [env: WARREN_NO_UPNP]
     #[arg(long)]
     pub no_upnp: bool,
+    /// Do not announce this device to the other devices of its mesh on the local network, nor listen for them
+    /// [env: WARREN_NO_LAN_DISCOVERY]
+    #[arg(long)]
+    pub no_lan_discovery: bool,
     /// Threads for packets in each direction, on a machine with many processors and many peers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub threads: u8,

@@ -31,6 +31,8 @@ pub struct Config {
     pub port_mapping: bool,
     /// Whether it is asked by UPnP as well.
     pub upnp: bool,
+    /// Whether peers on the local network are told of us and listened for.
+    pub lan_discovery: bool,
     /// Where the keys of security associations are written, for Wireshark.
     pub sa_keylog: Option<PathBuf>,
     /// What the protocol core is told.
@@ -49,6 +51,7 @@ impl Config {
             threads: args.threads.into(),
             offload: !args.no_offload && variable("WARREN_NO_OFFLOAD").is_none(),
             port_mapping: !args.no_port_mapping && variable("WARREN_NO_PORT_MAPPING").is_none(),
+            lan_discovery: !args.no_lan_discovery && variable("WARREN_NO_LAN_DISCOVERY").is_none(),
             upnp: !args.no_upnp && variable("WARREN_NO_UPNP").is_none(),
             node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
             sa_keylog: args.sa_keylog,

@@ -12,6 +12,7 @@ pub mod control;
 pub mod cpu;
 pub mod daemon;
 pub mod data_plane;
+pub mod discovery;
 pub mod exit;
 pub mod gather;
 pub mod identity;

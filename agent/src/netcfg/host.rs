@@ -22,12 +22,26 @@ pub struct Exclude {
     pub prefixes: Vec<IpNet>,
 }
 
-/// The host's own addresses, sorted, without those that `exclude` or the rules of this module leave out.
-pub async fn addresses(exclude: &Exclude) -> Result<Vec<IpAddr>, NetError> {
-    list(&Kernel::connect()?, exclude).await
+/// An address of ours, and the interface that has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OnLink {
+    /// Index of the interface.
+    pub interface: u32,
+    /// The address.
+    pub address: IpAddr,
 }
 
-pub(super) async fn list(kernel: &Kernel, exclude: &Exclude) -> Result<Vec<IpAddr>, NetError> {
+/// The host's own addresses, sorted, without those that `exclude` or the rules of this module leave out.
+pub async fn addresses(exclude: &Exclude) -> Result<Vec<IpAddr>, NetError> {
+    Ok(sorted(&list(&Kernel::connect()?, exclude).await?))
+}
+
+/// The addresses alone, sorted.
+pub(super) fn sorted(links: &[OnLink]) -> Vec<IpAddr> {
+    links.iter().map(|link| link.address).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+pub(super) async fn list(kernel: &Kernel, exclude: &Exclude) -> Result<Vec<OnLink>, NetError> {
     let links = collect(kernel.handle().link().get().execute(), "list the interfaces").await?;
     let eligible: BTreeSet<u32> = links
         .iter()
@@ -35,11 +49,12 @@ pub(super) async fn list(kernel: &Kernel, exclude: &Exclude) -> Result<Vec<IpAdd
         .map(|link| link.header.index)
         .collect();
     let messages = collect(kernel.handle().address().get().execute(), "list the addresses").await?;
-    let found: BTreeSet<IpAddr> = messages
+    let found: BTreeSet<OnLink> = messages
         .iter()
         .filter(|message| eligible.contains(&message.header.index) && is_settled(message))
-        .filter_map(address_of)
-        .filter(|address| is_reachable(*address) && !exclude.prefixes.iter().any(|prefix| prefix.contains(address)))
+        .filter_map(|message| Some(OnLink { interface: message.header.index, address: address_of(message)? }))
+        .filter(|link| is_reachable(link.address))
+        .filter(|link| !exclude.prefixes.iter().any(|prefix| prefix.contains(&link.address)))
         .collect();
     Ok(found.into_iter().collect())
 }

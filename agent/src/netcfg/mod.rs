@@ -14,7 +14,7 @@ use std::io;
 
 pub use desired::{Desired, Route};
 pub use gateway::Gateway;
-pub use host::{Exclude, addresses};
+pub use host::{Exclude, OnLink, addresses};
 use kernel::Kernel;
 pub use watch::{HostNetwork, watch};
 

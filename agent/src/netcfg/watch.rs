@@ -15,13 +15,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::kernel::{AbortOnDrop, Kernel, address_of};
-use super::{Exclude, Gateway, NetError, gateway, host};
+use super::{Exclude, Gateway, NetError, OnLink, gateway, host};
 
 /// The host's own addresses, and how often its network has changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HostNetwork {
     /// As [`super::addresses`] lists them.
     pub addresses: Vec<IpAddr>,
+    /// The same with their interfaces.
+    pub links: Vec<OnLink>,
     /// The router that the rest of the world is behind.
     pub gateway: Option<Gateway>,
     /// Moves on with every change, also when an address went and came back: the network behind it may be another.
@@ -83,7 +85,8 @@ async fn follow(
 
 async fn look(kernel: &Kernel, exclude: &Exclude) -> Result<HostNetwork, NetError> {
     let gateway = gateway::find(kernel, exclude).await;
-    Ok(HostNetwork { addresses: host::list(kernel, exclude).await?, gateway, generation: 0 })
+    let links = host::list(kernel, exclude).await?;
+    Ok(HostNetwork { addresses: host::sorted(&links), links, gateway, generation: 0 })
 }
 
 /// Waits until nothing more comes for [`QUIET`], but not for ever.

@@ -14,14 +14,16 @@ use zeroize::Zeroizing;
 
 use super::refusal::{is_passing, problem_code, refusal, unusable, wrong_key};
 use super::surroundings::Surroundings;
+use super::vicinity::Vicinity;
 use super::{SlowPath, random, settings};
 use crate::control::{Client, Event, Opening, Parts, ServerPlace, Unreached};
 use crate::data_plane::Upcall;
+use crate::discovery::Sighting;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::ipc::Call;
 use crate::netcfg::{self, Exclude, HostNetwork};
-use crate::port_mapping::{Outlook, PortMapper};
+use crate::port_mapping::Outlook;
 use crate::report::Problem;
 use crate::state::{Enrolment, Wanted};
 
@@ -31,6 +33,7 @@ pub(super) enum Input {
     Control(Option<Event>),
     Mapping(Outlook),
     Network(HostNetwork),
+    Sighting(Sighting),
     Timer,
     Upcall(Upcall),
 }
@@ -55,15 +58,14 @@ pub(super) struct Mesh {
     pub(super) node: Node,
     pub(super) overlays: Vec<IpNet>,
     pub(super) surroundings: Surroundings,
-    /// Asks the gateway for a way in; `None` when that is switched off.
-    pub(super) port_mapper: Option<PortMapper>,
+    pub(super) vicinity: Vicinity,
     host: watch::Receiver<HostNetwork>,
 }
 
 impl Mesh {
     /// Whether all questions about this network are answered or given up.
     pub(super) fn is_settled(&self) -> bool {
-        self.surroundings.is_settled() && self.port_mapper.as_ref().is_none_or(|mapper| mapper.outlook().settled)
+        self.surroundings.is_settled() && self.vicinity.outlook().settled
     }
 }
 
@@ -84,10 +86,10 @@ pub(super) async fn next(attachment: &mut Option<Attachment>) -> Input {
 }
 
 async fn change_around(mesh: &mut Option<Mesh>) -> Input {
-    let Some(Mesh { port_mapper, host, .. }) = mesh else { return std::future::pending().await };
+    let Some(Mesh { vicinity, host, .. }) = mesh else { return std::future::pending().await };
     tokio::select! {
         network = network_change(host) => Input::Network(network),
-        outlook = mapping_change(port_mapper) => Input::Mapping(outlook),
+        input = vicinity.next() => input,
     }
 }
 
@@ -96,13 +98,6 @@ async fn network_change(host: &mut watch::Receiver<HostNetwork>) -> HostNetwork 
         return host.borrow_and_update().clone();
     }
     std::future::pending().await
-}
-
-async fn mapping_change(port_mapper: &mut Option<PortMapper>) -> Outlook {
-    match port_mapper {
-        Some(port_mapper) => port_mapper.changed().await,
-        None => std::future::pending().await,
-    }
 }
 
 impl SlowPath {
@@ -165,15 +160,12 @@ impl SlowPath {
         let Some(attachment) = &mut self.attachment else { return Ok(()) };
         let now = tools.clock.now();
         let local = LocalDevice { static_secret: attachment.identity.static_secret.clone(), certificate, network };
+        let first = host.borrow_and_update().clone();
+        let vicinity = tools.look_around(&local, &first);
         let node = Node::new(tools.config.node.clone(), local, random(), tools.clock.wall(), now);
         let mut surroundings = Surroundings::new(tools.sockets.port(), tools.clock.wall().as_secs());
-        let first = host.borrow_and_update().clone();
         surroundings.set_network(&first, attachment.place.remembered.first().copied(), now);
-        let port_mapper = tools.port_mapper(&attachment.identity);
-        if let Some(port_mapper) = &port_mapper {
-            port_mapper.set_gateway(first.gateway);
-        }
-        let mut mesh = Mesh { node, overlays, surroundings, port_mapper, host };
+        let mut mesh = Mesh { node, overlays, surroundings, vicinity, host };
         mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
         attachment.mesh = Some(mesh);
         Ok(())
@@ -188,11 +180,11 @@ impl SlowPath {
         }
         self.tools.fib.store(Arc::default());
         self.tools.settings.order(None);
-        let port_mapper = attachment.mesh.take().and_then(|mesh| mesh.port_mapper);
+        let vicinity = attachment.mesh.take().map(|mesh| mesh.vicinity);
         // A failure was logged where it happened, and there is nothing to be done about it here.
         let _ = tokio::join!(self.tools.settings.settle(), attachment.client.close(), async {
-            if let Some(port_mapper) = port_mapper {
-                port_mapper.end().await;
+            if let Some(vicinity) = vicinity {
+                vicinity.end().await;
             }
         });
         self.fail_pings();
@@ -362,18 +354,8 @@ impl SlowPath {
         attachment.client.hurry();
         if let Some(mesh) = &mut attachment.mesh {
             mesh.surroundings.set_network(network, server, now);
-            if let Some(port_mapper) = &mesh.port_mapper {
-                port_mapper.set_gateway(network.gateway);
-            }
+            mesh.vicinity.set_network(network);
             mesh.node.handle_network_change(now);
-            mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
-        }
-    }
-
-    pub(super) fn handle_mapping(&mut self, outlook: &Outlook) {
-        let now = self.tools.clock.now();
-        let Some(mesh) = self.mesh() else { return };
-        if mesh.surroundings.set_mapping(outlook.mapping) {
             mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
         }
     }

@@ -95,6 +95,7 @@ impl Tools {
         let forwarding = mesh.node.forwarding();
         let desired = settings::desired(mesh.node.certificate(), &mesh.overlays, &forwarding);
         self.settings.order(Some(desired));
+        mesh.vicinity.set_peers(forwarding.peers.iter().map(|peer| peer.node), mesh.node.is_relay_only());
         self.fib.store(Arc::new(Fib::build(forwarding.peers, forwarding.inbound, relays.iter().copied())));
     }
 }

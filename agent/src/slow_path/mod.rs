@@ -8,7 +8,8 @@
 //!
 //! It is the only holder of `&mut Node`, and decides nothing of the protocol. `attachment` is being part of the mesh,
 //! `calls` answers commands, `status` puts reports together, `waiting` remembers who is still to be answered,
-//! `surroundings` knows this device's addresses, `settings` those of the TUN device, `refusal` finds words.
+//! `surroundings` knows this device's addresses, `vicinity` the network next to it, `settings` the addresses of the TUN
+//! device, `refusal` finds words.
 
 mod attachment;
 mod calls;
@@ -17,10 +18,10 @@ mod refusal;
 mod settings;
 mod status;
 mod surroundings;
+mod vicinity;
 mod waiting;
 
 use std::future::Future;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,10 +36,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_plane::{DataPlane, Fib, Upcall};
 use crate::exit::{Exit, Failure};
-use crate::identity::Identity;
 use crate::ipc::Call;
 use crate::keylog::KeyLog;
-use crate::port_mapping::{self, PortMapper};
 use crate::report::Problem;
 use crate::state::{State, StateDir};
 use crate::udp::{QuicSocket, Sockets};
@@ -130,6 +129,7 @@ impl SlowPath {
             Input::Control(event) => self.handle_control(event).await,
             Input::Mapping(outlook) => self.handle_mapping(&outlook),
             Input::Network(network) => self.handle_network(&network),
+            Input::Sighting(sighting) => self.handle_sighting(sighting),
             Input::Timer => {}
             Input::Upcall(upcall) => self.handle_upcall(upcall),
         }
@@ -158,15 +158,6 @@ impl SlowPath {
         }
         self.answer_netchecks();
         self.end_waits(now).await;
-    }
-}
-
-impl Tools {
-    /// What asks the gateway for a way to our port, unless that is switched off.
-    fn port_mapper(&self, identity: &Identity) -> Option<PortMapper> {
-        let port = NonZeroU16::new(self.sockets.port()).filter(|_| self.config.port_mapping)?;
-        let secret = identity.static_secret.clone();
-        Some(PortMapper::start(port_mapping::Settings { port, upnp: self.config.upnp, secret }))
     }
 }
 

@@ -14,7 +14,6 @@ use warren_proto::path::Via;
 use super::SlowPath;
 use super::attachment::Mesh;
 use crate::clock::{Clock, rfc3339};
-use crate::port_mapping::PortMapper;
 use crate::report::{
     Attempt, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason, Rendezvous, SCHEMA,
     ServerDistance, Session, State, Status, milliseconds,
@@ -46,7 +45,7 @@ impl SlowPath {
         let mesh = attachment.mesh.as_ref()?;
         let gatherer = mesh.surroundings.gatherer();
         let report = gatherer.nat();
-        let outlook = mesh.port_mapper.as_ref().map(PortMapper::outlook).unwrap_or_default();
+        let outlook = mesh.vicinity.outlook();
         let control = attachment
             .client
             .link()

@@ -285,6 +285,11 @@ impl Node {
         if self.disbelieved { 0 } else { self.revision }
     }
 
+    /// Whether this device uses relays only, so that nobody is to learn where it is.
+    pub fn is_relay_only(&self) -> bool {
+        self.shared.relay_only
+    }
+
     /// This device's certificate as last issued.
     pub fn certificate(&self) -> &VerifiedCertificate {
         &self.shared.local.certificate
