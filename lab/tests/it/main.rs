@@ -11,6 +11,7 @@ mod fairness;
 mod faults;
 mod hostile;
 mod idle;
+mod lan_discovery;
 mod loss;
 mod matrix;
 mod nat;
