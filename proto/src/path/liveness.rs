@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Traffic {
     sent: u64,
     received: u64,
+    looked_at: Option<Instant>,
     waiting_since: Option<Instant>,
 }
 
@@ -19,10 +20,12 @@ impl Traffic {
     pub(super) fn note(&mut self, sent: u64, received: u64, now: Instant) -> bool {
         let (sends, hears) = (sent > self.sent, received > self.received);
         (self.sent, self.received) = (sent, received);
+        // what was sent since a look just before went out then at the earliest; a look long ago says nothing
+        let last_look = self.looked_at.replace(now).filter(|at| now.saturating_duration_since(*at) <= CLOSE);
         if hears {
             self.waiting_since = None;
         } else if sends {
-            self.waiting_since.get_or_insert(now);
+            self.waiting_since.get_or_insert(last_look.unwrap_or(now));
         }
         sends
     }
@@ -44,7 +47,7 @@ impl Traffic {
 
     /// Whether we have sent and heard nothing for long enough to doubt a path with this round-trip time.
     pub(super) fn is_doubtful(&self, srtt: Duration, now: Instant) -> bool {
-        // the counters are read about once a second: a look that comes a little early must not cost another second
+        // the counters are read now and then: a look that comes a little early must not cost another one
         let patience = patience(srtt) * 9 / 10;
         self.waiting_since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
     }
@@ -107,8 +110,11 @@ impl Suspicion {
     }
 }
 
-/// Silence that raises doubt, at the least.
-const SILENCE: Duration = Duration::from_secs(1);
+/// Silence that raises doubt, at the least: with two looks to notice it and a probe to be sure, a flow that goes both ways
+/// is on the relay within a second.
+const SILENCE: Duration = Duration::from_millis(400);
+/// Looks no further apart than this follow each other while much moves.
+const CLOSE: Duration = Duration::from_millis(300);
 /// Between the first two probes, at the least: 0, 100 and 300 ms.
 const GAP: Duration = Duration::from_millis(100);
 const PROBES: u32 = 3;
@@ -127,16 +133,28 @@ mod tests {
     }
 
     #[test]
-    fn sending_into_silence_for_a_second_raises_doubt() {
+    fn sending_into_silence_for_a_while_raises_doubt() {
         let now = start();
         let mut traffic = Traffic::default();
 
         traffic.note(10, 10, now);
         traffic.note(20, 10, now + after(1000));
-        assert!(!traffic.is_doubtful(SRTT, now + after(1500)));
-        traffic.note(30, 10, now + after(1990));
+        assert!(!traffic.is_doubtful(SRTT, now + after(1300)));
+        traffic.note(30, 10, now + after(1390));
 
-        assert!(traffic.is_doubtful(SRTT, now + after(1990)));
+        assert!(traffic.is_doubtful(SRTT, now + after(1390)));
+    }
+
+    #[test]
+    fn between_close_looks_the_silence_began_at_the_first() {
+        let now = start();
+        let mut traffic = Traffic::default();
+
+        traffic.note(10, 10, now);
+        traffic.note(20, 10, now + after(200));
+        traffic.note(30, 10, now + after(400));
+
+        assert!(traffic.is_doubtful(SRTT, now + after(400)));
     }
 
     #[test]

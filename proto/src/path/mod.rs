@@ -23,7 +23,7 @@
 //! **Choice.** Tier first (inside the site, direct, by our own NAT's hairpin, relay), then round-trip time with
 //! hysteresis. Each end chooses for itself what it sends on, and receives on everything.
 //!
-//! **Doubt.** When data was sent and nothing came back for a second, when a keepalive stays unanswered, or when the peer
+//! **Doubt.** When data was sent and nothing came back for 400 ms, when a keepalive stays unanswered, or when the peer
 //! says that it moved, the path is probed three times and data goes by the relay as well. No answer: the path is dead,
 //! the relay carries on, every address that worked lately is probed again, and the rendezvous is asked for a new start.
 //! If it does not answer either, we try alone.

@@ -11,8 +11,8 @@ use super::schedule::jitter;
 use crate::io::Remote;
 
 impl Agent {
-    /// Packets sealed and opened under the session so far, probes included; to be told about once a second while any
-    /// move, and first thing after a pause.
+    /// Packets sealed and opened under the session so far, probes included; to be told once to five times a second
+    /// while any move, and first thing after a pause.
     pub fn note_traffic(&mut self, sent: u64, received: u64, now: Instant) {
         let sends = self.traffic.note(sent, received, now);
         if self.ready {

@@ -1,5 +1,5 @@
-//! Is the pair used, and is it heard? Reads the counters that the packet path raises, once a second while something
-//! moves, and lets the packet path wake it when nothing does.
+//! Is the pair used, and is it heard? Reads the counters that the packet path raises, once to five times a second
+//! while something moves, and lets the packet path wake it when nothing does.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ pub(super) struct Traffic {
     answered: Option<(SpiBase, u64)>,
     data: u64,
     quiet_ticks: u32,
+    /// Whether so much is sent that the next look should come soon.
+    is_busy: bool,
     used_at: Instant,
     /// Since when we have sent without hearing anything.
     unheard_since: Option<Instant>,
@@ -34,6 +36,7 @@ impl Traffic {
             answered: None,
             data: 0,
             quiet_ticks: 0,
+            is_busy: false,
             used_at: now,
             unheard_since: None,
             reported_at: None,
@@ -83,6 +86,7 @@ impl Peer {
             self.traffic.used_at = now;
             self.rekey_if_overdue(shared, now);
         }
+        self.traffic.is_busy = sealed.saturating_sub(self.traffic.sealed) >= BUSY;
         self.traffic.quiet_ticks = if sent || heard { 0 } else { self.traffic.quiet_ticks + 1 };
         (self.traffic.sealed, self.traffic.opened, self.traffic.data) = (sealed, opened, data);
         self.path.note_traffic(sealed, opened, now);
@@ -123,7 +127,8 @@ impl Peer {
         if self.traffic.quiet_ticks >= REST_AFTER_TICKS {
             session.arm_wakes();
         } else {
-            self.timers.set(Timer::Tick, now + TICK);
+            let pause = if self.traffic.is_busy { BUSY_TICK } else { TICK };
+            self.timers.set(Timer::Tick, now + pause);
         }
     }
 
@@ -171,6 +176,11 @@ fn direct_address(selection: Selection) -> Option<std::net::SocketAddr> {
 /// Half of the integrity limit's margin: QUIC's confidentiality bound for AES-GCM (RFC 9001 section 6.6) is 2^28 packets
 /// at our size.
 const REKEY_PACKETS: u64 = 1 << 28;
+/// Packets sent between two looks that make the next one soon: a flow of some tens of packets a second would miss those
+/// of a second, a keystroke now and then would not.
+const BUSY: u64 = 5;
+/// Between looks while so much is sent: half of the silence that `path` takes for a sign.
+const BUSY_TICK: Duration = Duration::from_millis(200);
 /// Quiet seconds after which the counters are no longer read until the packet path says that something moves.
 const REST_AFTER_TICKS: u32 = 3;
 /// Sent this long without hearing anything: the peer may have lost its keys. Below WireGuard's 15 s because a restarted
