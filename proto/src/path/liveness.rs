@@ -25,7 +25,8 @@ impl Traffic {
         if hears {
             self.waiting_since = None;
         } else if sends {
-            self.waiting_since.get_or_insert(last_look.unwrap_or(now));
+            let began = last_look.unwrap_or(now);
+            self.waiting_since.get_or_insert(began);
         }
         sends
     }
