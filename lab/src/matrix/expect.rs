@@ -136,7 +136,7 @@ impl Expectation {
     const fn techniques(self) -> &'static [&'static str] {
         match self {
             Self::Birthday => &["birthday"],
-            Self::Prediction => &["prediction", "meeting"],
+            Self::Prediction => &["prediction"],
             Self::Basic
             | Self::BothSymmetric
             | Self::Ipv6

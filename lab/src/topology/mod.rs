@@ -16,12 +16,15 @@ mod site;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::host::Finished;
 use crate::namespace::{Namespace, cable};
 use crate::nat::NatKind;
 use crate::run::Run;
+use crate::wait;
 
 pub use site::{Home, Host, Site};
 
@@ -100,6 +103,8 @@ impl Internet {
             let hosts = sites.iter().flat_map(|site| &site.hosts).map(|host| &host.namespace);
             hosts.chain([&rendezvous]).try_for_each(|host| name_rendezvous(run, host, has_ipv6))?;
         }
+        let hosts = sites.iter().flat_map(|site| &site.hosts);
+        hosts.filter(|host| host.address_v6.is_some()).try_for_each(wait_for_v6)?;
         Ok(Self { run: run.clone(), records, core, rendezvous, sites, has_ipv6, has_name })
     }
 
@@ -151,3 +156,15 @@ fn name_rendezvous(run: &Run, namespace: &Namespace, v6: bool) -> Result<()> {
     let lines: String = addresses.map(|ip| format!("{ip} {RENDEZVOUS_NAME}\n")).collect();
     run.provide(namespace, "hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))
 }
+
+/// Waits until the rendezvous answers a host over IPv6: the kernel takes its time to believe in a bridge that has just
+/// got its first port.
+fn wait_for_v6(host: &Host) -> Result<()> {
+    let ping = ["-6", "-n", "-c", "1", "-W", "1", &RENDEZVOUS_V6.to_string()];
+    let answered = || Finished::run(host.namespace.command("ping").args(ping)).ok().filter(|ping| ping.code == 0);
+    wait::until(&format!("IPv6 at the {}", host.label), V6_LIMIT, answered)?;
+    Ok(())
+}
+
+/// Usually a few milliseconds, on a busy machine a second or two.
+const V6_LIMIT: Duration = Duration::from_secs(10);

@@ -91,6 +91,21 @@ impl Site {
         Ok(())
     }
 
+    /// Gives the gateway another address in its prefix, as a provider does overnight. A NAT that masquerades forgets its
+    /// mappings by that.
+    pub fn renumber(&mut self, host: u8) -> Result<()> {
+        let gateway = self.gateway.as_ref().context("a host without NAT keeps its address")?;
+        let [a, b, c, _] = self.public.octets();
+        let [before, after] = [self.public, Ipv4Addr::new(a, b, c, host)];
+        // Else the second address, and the way out, would go with the first.
+        gateway.sysctl("net/ipv4/conf/wan0/promote_secondaries", "1")?;
+        gateway.ip(&["addr", "add", &format!("{after}/24"), "dev", "wan0"])?;
+        gateway.ip(&["addr", "del", &format!("{before}/24"), "dev", "wan0"])?;
+        nat::install(gateway, self.nat, after)?;
+        self.public = after;
+        Ok(())
+    }
+
     /// Switches the gateways off and on: every mapping is forgotten.
     pub fn reset(&self) -> Result<()> {
         self.install(self.nat)

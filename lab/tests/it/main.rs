@@ -2,6 +2,7 @@
 //! that `cargo xtask setup` installs, and run one at a time: each has the machine to itself.
 
 mod bench;
+mod budget;
 mod bulk;
 mod cleanup;
 mod connectivity;
@@ -9,6 +10,7 @@ mod demo;
 mod errors;
 mod fairness;
 mod faults;
+mod handover;
 mod hostile;
 mod idle;
 mod lan_discovery;

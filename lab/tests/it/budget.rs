@@ -1,0 +1,51 @@
+//! What an agent that searches for a port costs the NATs on the way: home routers have tables of a few thousand
+//! mappings, and carriers count them per subscriber.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use warren_lab::agent::Options;
+use warren_lab::mesh::Mesh;
+use warren_lab::nat::{self, NatKind};
+use warren_lab::topology::Internet;
+
+#[test]
+fn no_nat_sees_more_than_three_hundred_new_mappings_of_one_agent_in_a_minute() -> Result<()> {
+    // A search that can find nothing spends all it may.
+    let internet = Internet::figure_one("budget", NatKind::PortRestricted, NatKind::Symmetric)?;
+    internet.block_direct()?;
+    let mesh = Mesh::enrol(internet, &Options::default())?;
+
+    let began = Instant::now();
+    let mut made: Vec<[u64; 2]> = Vec::new();
+    while began.elapsed() < watch()? {
+        let now = mesh.internet.sites.iter().map(|site| {
+            let gateway = site.gateway.as_ref().context("the site has a gateway")?;
+            nat::mappings_made(gateway)
+        });
+        let now: Vec<_> = now.collect::<Result<_>>()?;
+        made.push([now[0], now[1]]);
+        std::thread::sleep(STEP);
+    }
+
+    for (site, name) in [(0, "the port-restricted NAT"), (1, "the symmetric NAT")] {
+        let last = made.last().map_or(0, |made| made[site]);
+        let worst = (0..made.len()).map(|end| made[end][site] - made[end.saturating_sub(MINUTE)][site]).max();
+        let worst = worst.context("a look at the NAT")?;
+        println!("{name}: {last} mappings in all, {worst} in the worst minute");
+        // What was there before the first look was made within seconds.
+        ensure!(worst.max(made[0][site]) <= 300 && made[0][site] < 100, "{name} saw {worst} in a minute");
+    }
+    Ok(())
+}
+
+/// How long to watch: a round, a search and what follows; longer by request.
+fn watch() -> Result<Duration> {
+    let asked = std::env::var("WARREN_LAB_BUDGET_SECONDS").ok();
+    let seconds = asked.map_or(Ok(40), |text| text.parse().context("WARREN_LAB_BUDGET_SECONDS is a number"))?;
+    Ok(Duration::from_secs(seconds))
+}
+
+const STEP: Duration = Duration::from_millis(500);
+/// In steps; asking takes a little time as well, so that it is rather more than a minute.
+const MINUTE: usize = 120;
