@@ -1,5 +1,6 @@
 //! The rendezvous as an operator runs it: `warren-rendezvous` and its commands, nothing else.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -36,6 +37,12 @@ impl Server {
     /// the records.
     pub fn start_on(namespace: Namespace, directory: &Path, records: &Path) -> Result<Self> {
         Self::start_with(namespace, directory, records, at_address())
+    }
+
+    /// Starts it as a server that is known by this one of its addresses, which need not be the one that its routes name.
+    pub fn start_at(internet: &Internet, address: Ipv4Addr) -> Result<Self> {
+        let settings = ["--public-addr", &address.to_string()].map(str::to_owned).to_vec();
+        Self::start_with(internet.rendezvous.clone(), &internet.directory(), internet.records(), settings)
     }
 
     fn start_with(namespace: Namespace, directory: &Path, records: &Path, settings: Vec<String>) -> Result<Self> {

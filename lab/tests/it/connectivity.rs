@@ -8,7 +8,8 @@ use warren_lab::agent::{Agent, Options};
 use warren_lab::host::Finished;
 use warren_lab::mesh::Mesh;
 use warren_lab::nat::NatKind;
-use warren_lab::topology::{Internet, Place};
+use warren_lab::stream::Stream;
+use warren_lab::topology::{Internet, Place, RENDEZVOUS_SECOND};
 use warren_lab::{server::Server, transfer};
 
 #[test]
@@ -41,6 +42,33 @@ fn a_hundred_megabytes_over_tcp_arrive_as_sent_each_way() -> Result<()> {
         println!("100 MB to the {} in {took:?}", to.host().label);
     }
     Ok(())
+}
+
+/// The kernel answers from the first, unless it is told otherwise.
+#[test]
+fn a_server_known_by_its_second_address_gives_agents_their_mapping_and_a_relay() -> Result<()> {
+    let internet = Internet::figure_one("second-address", NatKind::PortRestricted, NatKind::PortRestricted)?;
+    let server = Server::start_at(&internet, RENDEZVOUS_SECOND)?;
+    let start = |label: &str| -> Result<Agent> {
+        let agent = Agent::start(&internet, label, Options::default())?;
+        agent.up(&server.invite(&[])?)?;
+        Ok(agent)
+    };
+    let (laptop, desktop) = (start("laptop")?, start("desktop")?);
+    let limit = Duration::from_secs(20);
+
+    // behind these NATs nobody is reached at an address of its own
+    laptop.wait_direct("desktop", limit)?;
+    desktop.wait_direct("laptop", limit)?;
+
+    internet.block_direct()?;
+    let address = desktop.status()?.addresses()?.0;
+    let flow = Stream::start(&laptop.host().namespace, &desktop.host().namespace, (address, 5002).into(), 100, 200)?;
+    laptop.wait_status("a relayed path", limit, |status| {
+        status.peer("desktop").is_some_and(|peer| peer.path.kind == "relay")
+    })?;
+    flow.finish()?;
+    echo(&laptop, &desktop, address.into(), 1000).context("by the relay")
 }
 
 #[test]

@@ -48,7 +48,8 @@ fn an_idle_agent_with_many_peers_sleeps() -> Result<()> {
     ensure!(direct == count, "{direct} of {count} peers are direct after the idle time");
     ensure!(memory < 60.0, "{memory} MB");
     ensure!(processor < 10.0, "{processor} % of a processor");
-    ensure!(sleeps < 10.0 + count as f64, "{sleeps} wake-ups a second");
+    // a few for the daemon itself, and two threads for each keepalive that a peer sends every 22 s
+    ensure!(sleeps < 5.0 + count as f64 / 10.0, "{sleeps} wake-ups a second");
     ensure!(packets < 0.5, "{packets} packets a second per peer");
     Ok(())
 }
