@@ -66,7 +66,9 @@ impl Gatherer {
     /// A mapping is worth the most under the address that servers see. Under another one the gateway itself sits behind
     /// a NAT, and only its neighbours there can use it.
     fn mapping_kind(&self, mapping: SocketAddr) -> CandidateKind {
-        let outermost = self.seen_from.values().any(|seen| seen.ip() == mapping.ip());
+        // until servers have answered on a network that may be new, the answers on the last one are all there is
+        let lately = self.reflexive.iter().map(|seen| seen.mapped).filter(|_| self.seen_from.is_empty());
+        let outermost = self.seen_from.values().copied().chain(lately).any(|seen| seen.ip() == mapping.ip());
         if outermost { CandidateKind::Mapped } else { CandidateKind::Inner }
     }
 
@@ -221,6 +223,17 @@ mod tests {
             let offered = set.candidates.iter().find(|candidate| candidate.addr.to_string() == mapping).unwrap();
             assert_eq!(offered.kind, kind, "{mapping}");
         }
+    }
+
+    #[test]
+    fn a_mapping_keeps_its_worth_while_servers_are_asked_anew() {
+        let mut gatherer = behind_nat(&[51_000]);
+        gatherer.set_mapping(Some(mapped(2000)));
+
+        gatherer.start_epoch();
+
+        let set = gatherer.candidates();
+        assert!(set.candidates.contains(&Candidate { addr: mapped(2000), kind: CandidateKind::Mapped }));
     }
 
     #[test]
