@@ -27,8 +27,14 @@ pub(super) struct Lease {
 }
 
 impl Igd {
-    /// Looks for it: asked by itself it answers at once, but not every gateway listens there.
+    /// Looks for a gateway with an address outside: one without it has nothing to forward from.
     pub(super) async fn find(gateway: Gateway) -> Option<Self> {
+        let found = Self::search(gateway).await?;
+        found.external().await.is_some().then_some(found)
+    }
+
+    /// Asked by itself it answers at once, but not every gateway listens there.
+    async fn search(gateway: Gateway) -> Option<Self> {
         let by_itself = SocketAddr::new(gateway.router.into(), SSDP_PORT);
         for (asked, patience) in [(by_itself, ALONE), (EVERYBODY, TOGETHER)] {
             let mut options = SearchOptions::default();
@@ -47,10 +53,15 @@ impl Igd {
     /// Asks for a mapping; asked again it renews it.
     pub(super) async fn map(&self, gateway: Gateway, settings: &Settings, suggested: NonZeroU16) -> Option<Lease> {
         let target = SocketAddr::new(gateway.source.into(), settings.port.get());
-        let external = timeout(REQUEST, self.device.get_external_ip()).await.ok()?.ok()?;
+        let external = self.external().await?;
         let granted = timeout(REQUEST, self.add(target, suggested)).await.ok()?;
         let port = granted.inspect_err(|error| tracing::debug!(%error, "no mapping by UPnP")).ok()?;
         Some(Lease { igd: self.clone(), external: SocketAddr::new(external, port) })
+    }
+
+    async fn external(&self) -> Option<IpAddr> {
+        let answer = timeout(REQUEST, self.device.get_external_ip()).await.ok()?;
+        answer.inspect_err(|error| tracing::debug!(%error, "UPnP knows no address outside")).ok()
     }
 
     async fn add(&self, target: SocketAddr, suggested: NonZeroU16) -> Result<u16, AddPortError> {

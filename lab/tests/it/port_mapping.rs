@@ -71,6 +71,21 @@ fn who_wants_no_port_mapping_asks_for_none() -> Result<()> {
 }
 
 #[test]
+fn a_gateway_that_has_no_public_address_and_says_so_forwards_nothing() -> Result<()> {
+    let internet = Internet::build("no-mapping", &[Place { nat: NatKind::CarrierGrade, hosts: &["laptop"] }])?;
+    let gateway = GatewayDaemon::start(&internet.sites[0].homes[0].gateway, Speaks::All, &internet)?;
+    let server = Server::start(&internet)?;
+    let laptop = Agent::start(&internet, "laptop", Options::default())?;
+    laptop.up(&server.invite(&[])?)?;
+
+    let report = netcheck(&laptop)?;
+
+    ensure!(report["port_mapping"] == serde_json::json!([]) && report["mapped"].is_null(), "{report}");
+    ensure!(gateway.mappings()?.is_empty(), "{:?}", gateway.mappings());
+    Ok(())
+}
+
+#[test]
 fn two_homes_of_one_carrier_meet_at_the_mappings_of_their_own_gateways() -> Result<()> {
     let places = [Place { nat: NatKind::CarrierGrade, hosts: &["laptop", "desktop"] }];
     let internet = Internet::build("inner-mapping", &places)?;
