@@ -428,6 +428,22 @@ mod tests {
     }
 
     #[test]
+    fn a_guess_that_turns_out_to_be_a_port_mapping_is_told_as_one() {
+        let now = start();
+        let remote = |port| Remote::Direct(SocketAddr::from(([203, 0, 113, 1], port)));
+        let mut log = Log::default();
+        log.open(1, Technique::Punch, remote(4000), now);
+        log.open(1, Technique::PeerReflexive, remote(5000), now);
+        log.open(1, Technique::Punch, remote(6000), now);
+        log.give_up(remote(6000));
+
+        [4000, 5000, 6000].into_iter().for_each(|port| log.retitle(remote(port), Technique::Mapped));
+
+        let told: Vec<Technique> = log.iter().map(|attempt| attempt.technique).collect();
+        assert_eq!(told, [Technique::Mapped, Technique::PeerReflexive, Technique::Punch]);
+    }
+
+    #[test]
     fn the_log_is_bounded_and_keeps_one_open_record_per_remote() {
         let now = start();
         let mut log = Log::default();
