@@ -9,13 +9,14 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use warren_proto::certificate::{IdentitySecret, NetworkSigner, VerifiedCertificate};
-use warren_proto::control::{Invite, ToAgent, ToServer};
+use warren_proto::control::{Invite, ToAgent, ToServer, decode_candidates, encode_candidates};
 use warren_proto::crypto::{Preference, Suite};
 use warren_proto::handshake::{Initiator, LocalIdentity, Responder, Tai64n};
 use warren_proto::inner;
 use warren_proto::io::Ecn;
 use warren_proto::keys::{CertificateId, NetworkId, NodeId, SpiBase, StaticSecret, UnixTime};
 use warren_proto::session::{HEADROOM, InboundSa, NextHeader, Opened, OutboundSa, SaParams, TAILROOM};
+use warren_proto::wire::introduction::Introduction;
 use warren_proto::wire::path_probe::PathMessage;
 use warren_proto::wire::{classify, esp, handshake as wire_handshake, relay};
 
@@ -144,6 +145,14 @@ pub(crate) fn open_esp(bytes: &[u8]) {
 pub(crate) fn path_probe(payload: &[u8]) {
     if let Ok(message) = PathMessage::decode(payload) {
         assert_eq!(PathMessage::decode(&message.encode()), Ok(message));
+    }
+    if let Ok(message) = Introduction::decode(payload) {
+        assert_eq!(Introduction::decode(&message.encode()).as_ref(), Ok(&message));
+        if let Introduction::Introduce { candidates, .. } | Introduction::Meet { candidates, .. } = message
+            && let Ok(set) = decode_candidates(&candidates)
+        {
+            assert_eq!(decode_candidates(&encode_candidates(&set)), Ok(set));
+        }
     }
 }
 

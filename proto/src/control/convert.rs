@@ -41,11 +41,7 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
             os: hello.os,
         }),
         ToServer::Connect(peer) => Body::Connect(wire::Connect { peer: id(peer) }),
-        ToServer::Candidates(set) => Body::Candidates(wire::Candidates {
-            epoch: set.epoch,
-            candidates: set.candidates.iter().map(encode_candidate).collect(),
-            nat: Some(encode_nat(set.nat)),
-        }),
+        ToServer::Candidates(set) => Body::Candidates(wire_candidates(&set)),
         ToServer::PathReport(report) => Body::PathReport(wire::PathReport {
             peer: id(report.peer),
             kind: report.kind,
@@ -119,6 +115,15 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
         }),
         Body::Preferences(preferences) => ToServer::Preferences(Preferences { relay_only: preferences.relay_only }),
     })
+}
+
+pub(super) fn encode_candidates(set: &CandidateSet) -> Vec<u8> {
+    wire_candidates(set).encode_to_vec()
+}
+
+pub(super) fn decode_candidates(bytes: &[u8]) -> Result<CandidateSet> {
+    let set = wire::Candidates::decode(bytes).map_err(|_| DecodeError::Encoding)?;
+    candidates(set.epoch, set.candidates, set.nat)
 }
 
 pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
@@ -350,6 +355,14 @@ fn network(network: Option<wire::Network>) -> Result<Network> {
         v6: text(network.v6, "v6")?,
         name: text(network.name, "name")?,
     })
+}
+
+fn wire_candidates(set: &CandidateSet) -> wire::Candidates {
+    wire::Candidates {
+        epoch: set.epoch,
+        candidates: set.candidates.iter().map(encode_candidate).collect(),
+        nat: Some(encode_nat(set.nat)),
+    }
 }
 
 fn encode_candidate(candidate: &Candidate) -> wire::Candidate {

@@ -37,6 +37,16 @@ pub fn proof_input(exported: &[u8; 32]) -> Vec<u8> {
     [PROOF_LABEL, exported].concat()
 }
 
+/// Encodes a candidate set alone, for peers to pass on to each other.
+pub fn encode_candidates(set: &CandidateSet) -> Vec<u8> {
+    convert::encode_candidates(set)
+}
+
+/// Decodes one; the limits are those of the control connection.
+pub fn decode_candidates(bytes: &[u8]) -> Result<CandidateSet, DecodeError> {
+    convert::decode_candidates(bytes)
+}
+
 /// A message of an agent.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each variant is the message of its name in control.proto")]

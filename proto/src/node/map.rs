@@ -107,6 +107,7 @@ impl Node {
         forget(&mut self.by_address, &IpAddr::V4(certificate.v4), id);
         forget(&mut self.by_address, &IpAddr::V6(certificate.v6), id);
         self.set_deadline(id, None);
+        self.introductions.forget(id);
     }
 
     /// Takes our own renewed certificate, if it is ours and newer.

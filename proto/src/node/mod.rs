@@ -8,6 +8,7 @@
 //! sealing data is the driver's packet path, by the table that `forwarding` returns.
 
 mod admission;
+mod introductions;
 mod map;
 mod memory;
 mod relay_link;
@@ -30,6 +31,7 @@ use crate::peer::{Peer, Shared};
 use crate::wire::handshake::Message;
 use crate::wire::relay;
 use admission::Admission;
+use introductions::Introductions;
 use map::Unnamed;
 use relay_link::RelayLink;
 
@@ -48,6 +50,7 @@ pub struct Node {
     deadline_of: BTreeMap<NodeId, Instant>,
     admission: Admission,
     relays: Vec<RelayLink>,
+    introductions: Introductions,
     revision: u64,
     unnamed: Option<Unnamed>,
     /// Whether the map held names somebody whose certificate did not verify.
@@ -70,6 +73,7 @@ impl Node {
             deadline_of: BTreeMap::new(),
             admission,
             relays: Vec::new(),
+            introductions: Introductions::default(),
             revision: 0,
             unnamed: None,
             disbelieved: false,
@@ -134,7 +138,7 @@ impl Node {
             }
             Ok(Message::Confirm(confirm)) => {
                 self.with_handshake(confirm.spi_r, now, |peer, base, shared| {
-                    peer.handle_confirm(base, datagram, shared, now);
+                    peer.handle_confirm(base, datagram, from, shared, now);
                 });
             }
             Ok(Message::Cookie(cookie)) => {
@@ -151,6 +155,7 @@ impl Node {
         self.with_base(SpiBase::of(spi), now, |peer, _, shared| {
             peer.handle_opened(spi, from, payload, shared, now);
         });
+        self.handle_introductions(now);
     }
 
     /// An inner packet that the packet path found no SA or path for.
@@ -203,6 +208,7 @@ impl Node {
         if keeps_alive {
             self.keep_alive_early(now);
         }
+        self.run_introductions(now);
         self.bind_relays(now);
     }
 
@@ -243,7 +249,7 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let peers = self.deadlines.first().map(|(at, _)| *at);
         let relays = self.relays.iter().map(RelayLink::poll_timeout).min();
-        [peers, relays].into_iter().flatten().min()
+        [peers, relays, self.introductions.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What the packet path decides by.
@@ -297,6 +303,7 @@ impl Node {
 
     fn handle_welcome(&mut self, welcome: Welcome, now: Instant) {
         self.shared.control_up = true;
+        self.introductions.clear_wishes();
         self.is_first_map = true;
         self.relays = welcome.relays.into_iter().map(|relay| RelayLink::new(relay, now)).collect();
         self.replace_certificate(&welcome.certificate, now);
@@ -360,9 +367,16 @@ impl Node {
     /// Runs `act` on a peer, then moves its output out and its deadline in.
     fn with(&mut self, id: NodeId, now: Instant, act: impl FnOnce(&mut Peer, &mut Shared)) {
         let Some(peer) = self.peers.get_mut(&id) else { return self.shared.count(Discard::UnknownPeer) };
+        let was_reachable = peer.is_reachable(&self.shared);
         act(peer, &mut self.shared);
         peer.drain(&mut self.shared, now);
         let next = peer.poll_timeout();
+        if peer.take_wish() {
+            self.introductions.wish(id, now);
+        }
+        if peer.is_reachable(&self.shared) && !was_reachable {
+            self.introductions.introducer_came(now);
+        }
         self.set_deadline(id, next);
     }
 

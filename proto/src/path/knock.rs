@@ -12,7 +12,7 @@ use super::explain::Technique;
 use super::pair::{Origin, Pair};
 use super::round::needs_punching;
 use super::{Probe, ProbeBody};
-use crate::candidate::{Candidate, CandidateKind, CandidateSet, is_usable};
+use crate::candidate::{Candidate, CandidateKind, CandidateSet, MAX_CANDIDATES, is_usable};
 use crate::io::Remote;
 
 /// Knocking at a peer's addresses, alone: the peer does the same at ours when it is there.
@@ -59,11 +59,18 @@ impl Agent {
     }
 
     /// A common peer tells both ends to begin `delay` from now. Its word replaces no set of the rendezvous for longer
-    /// than until the next one.
+    /// than until the next one, and none at all while the pair is direct: then it is the other end that has lost us, and
+    /// we only have to be found.
     pub fn handle_meeting(&mut self, attempt: u64, set: &CandidateSet, delay: Duration, now: Instant) {
         self.unaided |= !self.ready;
-        self.remote.epoch = 0;
-        self.set_remote_candidates(&CandidateSet { epoch: 0, ..set.clone() }, now);
+        if self.is_direct() {
+            set.candidates.iter().take(MAX_CANDIDATES).for_each(|candidate| {
+                self.enter(*candidate, now);
+            });
+        } else {
+            self.remote.epoch = 0;
+            self.set_remote_candidates(&CandidateSet { epoch: 0, ..set.clone() }, now);
+        }
         self.handle_start(attempt, delay, now);
     }
 
@@ -78,25 +85,41 @@ impl Agent {
     /// Somewhere the peer may be, for it was heard of there. Tried at once if anything can be.
     pub fn hint(&mut self, candidate: Candidate, now: Instant) {
         let remote = Remote::Direct(candidate.addr);
-        let ours = self.local.candidates.iter().any(|own| own.addr == candidate.addr);
-        let known = self.pairs.contains_key(&remote);
-        if self.relay_only || ours || !is_usable(candidate.addr) || (!known && !self.make_room(now)) {
+        if !self.enter(candidate, now) {
             return;
         }
-        let pair = self.pairs.entry(remote).or_insert_with(|| Pair::new(remote, Origin::Candidate(candidate.kind)));
-        let quiet = pair.probed_at.is_none_or(|at| now.saturating_duration_since(at) >= HINT_SILENCE);
-        if self.ready && quiet && pair.plan.is_none() {
+        let Some(pair) = self.pairs.get(&remote) else { return };
+        let quiet = |last: Option<Instant>, gap| last.is_none_or(|at| now.saturating_duration_since(at) >= gap);
+        if self.ready && pair.plan.is_none() && quiet(pair.probed_at, HINT_SILENCE) {
             self.try_alone(remote, Technique::Direct, now);
-        } else if !known && self.series.is_some() {
+        } else if self.series.is_some() && quiet(pair.knocked_at, DEMAND_GAP) {
             self.knock_at(remote, true, now);
         }
         self.advance(now);
     }
 
-    /// A handshake came to its end by way of this address: its NAT is open to us at this moment.
+    /// Lets an address into the table. Returns whether it is there.
+    fn enter(&mut self, candidate: Candidate, now: Instant) -> bool {
+        let remote = Remote::Direct(candidate.addr);
+        if self.pairs.contains_key(&remote) {
+            return true;
+        }
+        let ours = self.local.candidates.iter().any(|own| own.addr == candidate.addr);
+        let enters = !self.relay_only && !ours && is_usable(candidate.addr) && self.make_room(now);
+        if enters {
+            self.pairs.insert(remote, Pair::new(remote, Origin::Candidate(candidate.kind)));
+        }
+        enters
+    }
+
+    /// A handshake came to its end by way of this address: its NAT is open to us at this moment. If the path in use leads
+    /// elsewhere, the peer may have moved.
     pub fn handle_handshake(&mut self, from: Remote, now: Instant) {
         if let Remote::Direct(addr) = from {
             self.ask_back(addr, now);
+            if let Some(other) = self.selected.map(|selected| selected.remote).filter(|selected| *selected != from) {
+                self.doubt(other, false, now);
+            }
             self.advance(now);
         }
     }
@@ -158,7 +181,8 @@ impl Agent {
         let Remote::Direct(addr) = remote else { return false };
         let proved = self.pairs.get(&remote).is_some_and(|pair| pair.remembered || pair.answered_at.is_some());
         let sent = proved || self.ledger.charge(addr, INIT_LENGTH, now);
-        if sent {
+        if let Some(pair) = self.pairs.get_mut(&remote).filter(|_| sent) {
+            pair.knocked_at = Some(now);
             self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Knock });
         }
         sent
@@ -283,6 +307,22 @@ mod tests {
         });
 
         assert_eq!(knocks.count(), 2);
+    }
+
+    #[test]
+    fn an_address_heard_of_again_and_again_is_knocked_at_every_five_seconds() {
+        let now = start();
+        let mut agent = agent(now);
+        let neighbour = candidate("192.168.1.7:4000", CandidateKind::Host);
+        agent.knock(now);
+        run(&mut agent, now, 100);
+
+        let knocks = (100..120_u64).map(|second| now + Duration::from_secs(second)).filter(|at| {
+            agent.hint(neighbour, *at);
+            agent.poll_probe().is_some()
+        });
+
+        assert_eq!(knocks.count(), 4);
     }
 
     #[test]

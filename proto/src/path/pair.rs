@@ -33,6 +33,8 @@ pub(super) struct Pair {
     /// Probes of this round, while it has not answered.
     pub(super) probes: usize,
     pub(super) probed_at: Option<Instant>,
+    /// The last INIT that was sent as a probe.
+    pub(super) knocked_at: Option<Instant>,
     srtt: Option<Duration>,
     outstanding: Vec<Outstanding>,
 }
@@ -94,6 +96,7 @@ impl Pair {
             seen: None,
             probes: 0,
             probed_at: None,
+            knocked_at: None,
             srtt: None,
             outstanding: Vec::new(),
         }

@@ -201,7 +201,7 @@ impl Agent {
     }
 
     /// Begins to doubt a path, if it is the one in use, direct, and not in doubt already.
-    fn doubt(&mut self, remote: Remote, certain: bool, now: Instant) {
+    pub(super) fn doubt(&mut self, remote: Remote, certain: bool, now: Instant) {
         if !self.is_selected(remote) {
             return;
         }

@@ -60,8 +60,8 @@ impl Peer {
     }
 
     /// The verdict where it knows better than we do, else what we make of it ourselves.
-    pub(super) fn reason(&self) -> Reason {
-        let own = self.path.explain(self.online);
+    pub(super) fn reason(&self, shared: &Shared) -> Reason {
+        let own = self.path.explain(self.may_be_there(shared));
         let verdict = self.verdict.as_ref().map(|held| &held.verdict);
         match verdict.filter(|verdict| !SEEN_HERE.contains(&own.code) && !SEEN_HERE.contains(&verdict.code.as_str())) {
             Some(verdict) => Reason {

@@ -82,6 +82,7 @@ impl Peer {
         if direct.is_none() && !shared.control_up {
             // a relay that is left may be gone with the rendezvous
             self.path.knock(now);
+            self.wants_meeting = true;
         }
         // the path in use and the relay in turn: a rekey must also get through when the path has just died
         let (first, second) =

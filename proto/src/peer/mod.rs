@@ -13,6 +13,7 @@
 mod explaining;
 mod handshaking;
 mod initiating;
+mod meeting;
 mod memory;
 mod responding;
 mod route;
@@ -43,6 +44,7 @@ use crate::path::{self, PathEvent, Probe, ProbeBody};
 use crate::session::{HEADROOM, NextHeader, Rotation, Session, TAILROOM};
 use crate::stats::PeerStats;
 use crate::timer::{Timer, TimerTable};
+use crate::wire::introduction::Introduction;
 use crate::wire::path_probe::PathMessage;
 use handshaking::Handshaking;
 use initiating::Confirm;
@@ -75,6 +77,8 @@ pub(crate) struct Peer {
     /// Whether the peer uses the relay only.
     relay_only: bool,
     remembered: Remembered,
+    /// Whether a common peer is to be asked for help.
+    wants_meeting: bool,
     stats: Arc<PeerStats>,
 }
 
@@ -105,6 +109,7 @@ impl Peer {
             verdict: None,
             relay_only: false,
             remembered: Remembered::default(),
+            wants_meeting: false,
             stats: Arc::new(PeerStats::default()),
         }
     }
@@ -213,6 +218,9 @@ impl Peer {
     /// The opened payload of an ESP packet with Next Header 253.
     pub(crate) fn handle_opened(&mut self, spi: Spi, from: Remote, payload: &[u8], shared: &mut Shared, now: Instant) {
         self.heard(SpiBase::of(spi), shared, now);
+        if Introduction::is_introduction(payload) {
+            return self.hear_introduction(payload, shared);
+        }
         match PathMessage::decode(payload) {
             Ok(PathMessage::Ping(ping)) => self.path.handle_ping(from, &ping, now),
             Ok(PathMessage::Pong(pong)) => {
@@ -347,7 +355,7 @@ impl Peer {
             from_memory: self.remembered.is_unconfirmed(),
             selection: self.path.selection(),
             session,
-            reason: self.reason(),
+            reason: self.reason(shared),
             attempts: self.path.attempts().cloned().collect(),
             verdict: self.verdict.clone(),
             relay_only: self.is_relay_only(shared),
@@ -405,8 +413,13 @@ impl Peer {
     }
 
     fn send_control(&mut self, message: &PathMessage, to: Remote, shared: &mut Shared) {
+        self.send_payload(&message.encode(), to, shared);
+    }
+
+    /// Seals what the packet path hands up at the other end.
+    fn send_payload(&mut self, payload: &[u8], to: Remote, shared: &mut Shared) {
         let Some(session) = self.rotation.sending() else { return };
-        match session.outbound()[Family::V4 as usize].seal_control(NextHeader::Control, &message.encode()) {
+        match session.outbound()[Family::V4 as usize].seal_control(NextHeader::Control, payload) {
             Ok(datagram) => shared.transmit(to, datagram),
             Err(reason) => self.stats.count_dropped(reason),
         }
@@ -431,6 +444,8 @@ impl Peer {
             PathEvent::WantStart => {
                 if shared.control_up {
                     shared.event(Event::Control(ToServer::Connect(self.node())));
+                } else {
+                    self.wants_meeting = true;
                 }
             }
             PathEvent::PingReply { token, rtt, remote, via } => {

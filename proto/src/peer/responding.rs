@@ -74,12 +74,22 @@ impl Peer {
     }
 
     /// The CONFIRM of a session we answered.
-    pub(crate) fn handle_confirm(&mut self, base: SpiBase, bytes: &[u8], shared: &mut Shared, now: Instant) {
+    pub(crate) fn handle_confirm(
+        &mut self,
+        base: SpiBase,
+        bytes: &[u8],
+        from: Remote,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
         let Some((_, half_open)) = self.responding.half_open.iter().find(|(held, _)| *held == base) else {
             return shared.count(Discard::Unsolicited);
         };
         match half_open.verify_confirm(bytes) {
-            Ok(()) => self.heard(base, shared, now),
+            Ok(()) => {
+                self.heard(base, shared, now);
+                self.path.handle_handshake(from, now);
+            }
             Err(reason) => shared.count(reason),
         }
     }

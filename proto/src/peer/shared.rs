@@ -16,6 +16,7 @@ use crate::handshake::LocalIdentity;
 use crate::io::{Discard, Remote, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticSecret, UnixTime};
 use crate::path::{Selection, Via};
+use crate::wire::introduction::Introduction;
 
 /// Who this device is.
 pub struct LocalDevice {
@@ -95,6 +96,7 @@ pub(crate) struct Shared {
     bases: BTreeMap<SpiBase, NodeId>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    introductions: VecDeque<(NodeId, Introduction)>,
     forwarding_changed: bool,
     discards: [u64; Discard::ALL.len()],
 }
@@ -114,6 +116,7 @@ impl Shared {
             bases: BTreeMap::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            introductions: VecDeque::new(),
             forwarding_changed: false,
             discards: [0; Discard::ALL.len()],
         }
@@ -173,6 +176,15 @@ impl Shared {
 
     pub(crate) fn event(&mut self, event: Event) {
         self.events.push_back(event);
+    }
+
+    /// A peer speaks of another one; the node knows both, and listens after every message.
+    pub(super) fn introduction(&mut self, from: NodeId, message: Introduction) {
+        self.introductions.push_back((from, message));
+    }
+
+    pub(crate) fn poll_introduction(&mut self) -> Option<(NodeId, Introduction)> {
+        self.introductions.pop_front()
     }
 
     pub(crate) fn forwarding_changed(&mut self) {

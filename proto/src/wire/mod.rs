@@ -6,6 +6,7 @@
 mod cursor;
 pub mod esp;
 pub mod handshake;
+pub mod introduction;
 pub mod path_probe;
 pub mod relay;
 

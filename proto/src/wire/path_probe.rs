@@ -13,6 +13,8 @@
 //! never longer than the ping it answers. `seen` is 4 or 6 (the family of the address the ping came from, an IPv4
 //! address in the first 4 bytes) or 0 (it came through a relay). A goodbye is the header alone.
 //!
+//! Kinds from 4 on are `introduction`'s.
+//!
 //! The codec knows nothing of time, nor of what a message is an answer to: `path` does.
 
 use std::net::{IpAddr, SocketAddr};

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use warren_proto::candidate::{Candidate, CandidateKind};
 use warren_proto::certificate::{Certificate, NetworkSigner};
 use warren_proto::control::{
     AttemptReport, CandidateSet, Hello, Invite, Map, PairOpened, Refused, RefusedCode, Start, ToAgent, ToServer,
-    Verdict,
+    Verdict, encode_candidates,
 };
 use warren_proto::handshake::{Initiator, Responder, Tai64n};
 use warren_proto::inner::Template;
 use warren_proto::io::Ecn;
 use warren_proto::keys::{NetworkId, NodeId, SpiBase, StaticPublic, UnixTime};
 use warren_proto::session::NextHeader;
+use warren_proto::wire::introduction::Introduction;
 use warren_proto::wire::path_probe::{PathMessage, Ping, Pong, ProbeId};
 use warren_proto::wire::relay;
 
@@ -62,6 +64,17 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("ping", PathMessage::Ping(Ping { id, length: 64 })),
         ("pong", PathMessage::Pong(Pong { id, seen })),
         ("close", PathMessage::Close),
+    ] {
+        seeds.push(("path_probe", seed, message.encode()));
+    }
+    let candidate = Candidate { addr: "203.0.113.2:40000".parse().unwrap(), kind: CandidateKind::Reflexive };
+    let set = CandidateSet { epoch: 3, candidates: vec![candidate], ..CandidateSet::default() };
+    let (peer, candidates) = (NodeId::new([3; 16]), encode_candidates(&set));
+    for (seed, message) in [
+        ("decline", Introduction::Decline(peer)),
+        ("introduce", Introduction::Introduce { peer, candidates: candidates.clone() }),
+        ("meet", Introduction::Meet { peer, attempt: 7, delay_ms: 20, candidates }),
+        ("wanted", Introduction::Wanted(peer)),
     ] {
         seeds.push(("path_probe", seed, message.encode()));
     }

@@ -9,5 +9,6 @@ mod esp_vectors;
 #[cfg(test)]
 mod fuzz_corpus;
 mod handshake;
+mod introductions;
 mod node_map;
 mod noise_oracle;

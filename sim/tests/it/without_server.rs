@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use warren_proto::config::Config;
+use warren_proto::io::Remote;
 use warren_proto::node::PeerStatus;
 use warren_sim::{HostId, Link, NatKind, World};
 
-use crate::connect::{begin, is_direct, pair};
+use crate::connect::{begin, is_direct, pair, pair_with};
 use crate::recover::exchange;
 
 const CONE: Option<NatKind> = Some(NatKind::PORT_RESTRICTED);
@@ -26,6 +28,21 @@ fn two_that_restart_behind_home_routers_find_each_other_where_they_were() {
         assert!(is_direct(&world), "seed {seed}");
         exchange(&mut world, Duration::from_secs(1));
     }
+}
+
+#[test]
+fn in_a_large_mesh_those_in_use_are_gone_to_without_a_packet() {
+    let config = Config { small_mesh: 0, ..Config::default() };
+    let mut world = pair_with(config, 7, CONE, CONE, Link::default());
+    world.run_until(Duration::from_secs(1));
+    exchange(&mut world, Duration::from_secs(3));
+
+    world.set_rendezvous(false);
+    world.restart_from_memory(0, None);
+    world.restart_from_memory(1, None);
+    later(&mut world, Duration::from_secs(3));
+
+    assert!(is_direct(&world));
 }
 
 #[test]
@@ -75,6 +92,55 @@ fn what_an_earlier_run_knew_is_replaced_by_what_the_rendezvous_says() {
     world.revoke(1);
     later(&mut world, Duration::from_secs(1));
     assert!(world.hosts[0].node.memory(begin()).peers.is_empty(), "who was revoked is not remembered");
+}
+
+#[test]
+fn a_common_peer_brings_two_together_whose_nats_changed_their_ports() {
+    for (seed, common) in [(0, None), (1, Some(NatKind::FULL_CONE)), (2, None), (3, Some(NatKind::FULL_CONE))] {
+        let mut world = trio(seed, common);
+        world.nats[..2].iter_mut().for_each(warren_sim::Nat::reboot);
+
+        world.restart_from_memory(0, Some(61_000));
+        later(&mut world, Duration::from_millis(300));
+        world.restart_from_memory(1, Some(62_000));
+        later(&mut world, Duration::from_secs(8));
+
+        assert!(are_direct(&world, 0, 1), "seed {seed}");
+        exchange(&mut world, Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn one_that_lost_its_rendezvous_and_its_port_is_brought_to_a_peer_that_stayed() {
+    let mut world = trio(4, None);
+    world.nats[0].reboot();
+
+    world.restart_from_memory(0, Some(61_000));
+    later(&mut world, Duration::from_secs(15));
+
+    assert!(are_direct(&world, 0, 1));
+    exchange(&mut world, Duration::from_secs(1));
+}
+
+/// Two behind home routers and a third, common to both; then the rendezvous goes.
+fn trio(seed: u64, common: Option<NatKind>) -> World {
+    let mut world = World::new(seed, Link::default(), begin());
+    for kind in [CONE, CONE, common] {
+        let nat = kind.map(|kind| world.add_nat(kind));
+        world.add_host(Config::default(), nat);
+    }
+    world.run_until(Duration::from_secs(5));
+    assert!(are_direct(&world, 0, 1) && are_direct(&world, 0, 2) && are_direct(&world, 1, 2), "seed {seed}");
+    world.set_rendezvous(false);
+    world
+}
+
+fn are_direct(world: &World, one: HostId, other: HostId) -> bool {
+    [(one, other), (other, one)].into_iter().all(|(from, to)| {
+        let status = world.hosts[from].node.peer(world.hosts[to].node.certificate().node);
+        let selection = status.and_then(|status| status.selection);
+        matches!(selection.map(|selection| selection.remote), Some(Remote::Direct(_)))
+    })
 }
 
 fn peer(world: &World, host: HostId) -> PeerStatus {
