@@ -76,7 +76,7 @@ impl Prepared {
             clock,
             alarm: Alarm::new().context("make a timer")?,
             config: self.config,
-            state_dir: self.state_dir,
+            state_dir: Arc::new(self.state_dir),
             sockets: self.sockets,
             quic,
             endpoint,

@@ -18,6 +18,7 @@ pub mod gather;
 pub mod identity;
 pub mod ipc;
 pub mod keylog;
+pub mod mesh_cache;
 pub mod netcfg;
 pub mod output;
 pub mod port_mapping;

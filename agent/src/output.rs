@@ -38,6 +38,11 @@ pub fn status(status: &Status, colour: Colour) -> String {
     if let Some(problem) = &status.problem {
         let _ = writeln!(text, "{}", colour.paint(Style::Red, &problem.text));
     }
+    if is_alone(status) {
+        let reached = status.peers.iter().filter(|peer| peer.path.kind != PathKind::None).count();
+        let peers = plural(status.peers.len(), "peer");
+        let _ = writeln!(text, "Rendezvous unreachable; {peers} from memory, {reached} of them reached.");
+    }
     if status.peers.is_empty() {
         if status.device.is_some() {
             text.push_str("\nNo other device is in this mesh. Add one in the dashboard.\n");
@@ -45,7 +50,7 @@ pub fn status(status: &Status, colour: Colour) -> String {
         return text;
     }
     let mut rows = vec![["NAME", "ADDRESS", "ONLINE", "PATH", "RTT", "RECEIVED", "SENT"].map(str::to_owned).to_vec()];
-    rows.extend(status.peers.iter().map(peer_row));
+    rows.extend(status.peers.iter().map(|peer| peer_row(peer, status.rendezvous.connected)));
     text.push('\n');
     text.push_str(&table(&rows, colour));
     text
@@ -142,11 +147,26 @@ fn headline(status: &Status, colour: Colour) -> String {
     }
 }
 
-fn peer_row(peer: &Peer) -> Vec<String> {
+/// Whether this device has nothing but what it remembers, and not for a moment only.
+fn is_alone(status: &Status) -> bool {
+    status.state == State::Connecting && status.problem.is_some() && !status.peers.is_empty()
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Who is online is the rendezvous's knowledge: without it there is none.
+fn peer_row(peer: &Peer, known: bool) -> Vec<String> {
     vec![
         peer.name.clone(),
         peer.addresses[0].to_string(),
-        if peer.online { "yes" } else { "no" }.to_owned(),
+        match (known, peer.online) {
+            (false, _) => "?",
+            (true, true) => "yes",
+            (true, false) => "no",
+        }
+        .to_owned(),
         path_words(&peer.path),
         peer.path.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt} ms")),
         bytes(peer.rx_bytes),
@@ -242,6 +262,31 @@ mod tests {
 
         assert!(!table(&rows, Colour::None).contains('\x1b'));
         assert!(table(&rows, Colour::Ansi).starts_with("\x1b[1mNAME"));
+    }
+
+    #[test]
+    fn without_its_rendezvous_a_device_says_that_it_goes_by_memory() {
+        let peer = |kind: &str| {
+            serde_json::json!({
+                "id": "1", "name": "desktop", "addresses": ["100.64.0.2", "fd00::2"], "online": false,
+                "from_memory": true, "path": {"kind": kind}, "session": null,
+                "rx_bytes": 0, "tx_bytes": 0, "rx_packets": 0, "tx_packets": 0, "dropped": {},
+            })
+        };
+        let report = serde_json::json!({
+            "schema": 1, "state": "connecting", "self": null,
+            "rendezvous": {"url": null, "connected": false, "transport": null, "rtt_ms": null},
+            "nat": {"mapping": "unknown", "preserves_port": false, "observed": []},
+            "peers": [peer("direct"), peer("none")], "dropped": {},
+            "problem": {"code": "server-unreachable", "text": "no answer"},
+        });
+        let mut report: Status = serde_json::from_value(report).unwrap();
+
+        assert!(
+            status(&report, Colour::None).contains("Rendezvous unreachable; 2 peers from memory, 1 of them reached.")
+        );
+        report.problem = None;
+        assert!(!status(&report, Colour::None).contains("memory"), "at a start it has hardly been tried");
     }
 
     #[test]

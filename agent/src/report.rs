@@ -92,6 +92,9 @@ pub struct Peer {
     pub addresses: [IpAddr; 2],
     /// Whether it is connected to the rendezvous.
     pub online: bool,
+    /// Whether it is known from an earlier run alone: since the daemon started, the rendezvous has not named it.
+    #[serde(default)]
+    pub from_memory: bool,
     /// How packets to it travel.
     pub path: Path,
     /// The keys in use; `None` while there are none.

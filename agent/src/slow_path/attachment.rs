@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use warren_proto::certificate::{CertificateError, VerifiedCertificate};
-use warren_proto::control::{Enrolled, Network, Refused, RefusedCode, ToAgent, Welcome};
+use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, ToAgent, Welcome};
 use warren_proto::node::{Forwarding, LocalDevice, Node};
 use zeroize::Zeroizing;
 
@@ -22,6 +22,7 @@ use crate::discovery::Sighting;
 use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::ipc::Call;
+use crate::mesh_cache;
 use crate::netcfg::{self, Exclude, HostNetwork};
 use crate::port_mapping::Outlook;
 use crate::report::Problem;
@@ -167,12 +168,14 @@ impl SlowPath {
         surroundings.set_network(&first, attachment.place.remembered.first().copied(), now);
         let mut mesh = Mesh { node, overlays, surroundings, vicinity, host };
         mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+        tools.restore(&mut mesh, now);
         attachment.mesh = Some(mesh);
         Ok(())
     }
 
     /// Takes leave of peers and server, and takes the device down.
     pub(super) async fn detach(&mut self) {
+        self.record_last(self.tools.clock.now()).await;
         let Some(mut attachment) = self.attachment.take() else { return };
         if let Some(mesh) = &mut attachment.mesh {
             mesh.node.close(self.tools.clock.now());
@@ -212,9 +215,9 @@ impl SlowPath {
                 }
             }
             ToAgent::LoggedOut => self.finish_logout(None).await,
+            ToAgent::Map(map) => self.handle_map(map),
             ToAgent::Observed(observed) => self.note_observed(observed),
-            message @ (ToAgent::Map(_)
-            | ToAgent::PairOpened(_)
+            message @ (ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
             | ToAgent::Refused(_)
             | ToAgent::Start(_)
@@ -224,6 +227,20 @@ impl SlowPath {
                     mesh.node.handle_control(message, now);
                 }
             }
+        }
+    }
+
+    fn handle_map(&mut self, map: Map) {
+        let now = self.tools.clock.now();
+        // a full map removes whoever it does not name, with its last part
+        let removes = !map.removed.is_empty() || (map.full && map.revision != 0);
+        if removes {
+            self.recorder.note_removal(now)
+        } else {
+            self.recorder.note(now)
+        }
+        if let Some(mesh) = self.mesh() {
+            mesh.node.handle_control(ToAgent::Map(map), now);
         }
     }
 
@@ -341,7 +358,8 @@ impl SlowPath {
         self.state.wanted = Wanted::Down;
         self.state.ended = ended;
         let forgotten = self.tools.state_dir.save(&self.state).map_err(Failure::from);
-        if let Err(failure) = forgotten.and_then(|()| Identity::remove(&self.tools.state_dir)) {
+        let forgotten = forgotten.and_then(|()| Identity::remove(&self.tools.state_dir));
+        if let Err(failure) = forgotten.and_then(|()| Ok(mesh_cache::remove(&self.tools.state_dir)?)) {
             warn!("{failure}");
         }
     }

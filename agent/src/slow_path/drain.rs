@@ -51,7 +51,10 @@ impl SlowPath {
                     }
                 }
                 Event::ForwardingChanged => self.tools.publish(mesh, &attachment.relays),
-                Event::PathChanged { peer, selection } => tell_path(peer, selection.as_ref()),
+                Event::PathChanged { peer, selection } => {
+                    tell_path(peer, selection.as_ref());
+                    self.recorder.note(self.tools.clock.now());
+                }
                 Event::PingReply { peer, token, rtt, remote, via } => {
                     self.answer_ping(peer, token, status::ping_path(rtt, remote, via), rtt);
                 }

@@ -7,13 +7,14 @@
 //! ```
 //!
 //! It is the only holder of `&mut Node`, and decides nothing of the protocol. `attachment` is being part of the mesh,
-//! `calls` answers commands, `status` puts reports together, `waiting` remembers who is still to be answered,
-//! `surroundings` knows this device's addresses, `vicinity` the network next to it, `settings` the addresses of the TUN
-//! device, `refusal` finds words.
+//! `recorder` writes down what the next run is to know, `calls` answers commands, `status` puts reports together, `waiting`
+//! remembers who is still to be answered, `surroundings` knows this device's addresses, `vicinity` the network next to
+//! it, `settings` the addresses of the TUN device, `refusal` finds words.
 
 mod attachment;
 mod calls;
 mod drain;
+mod recorder;
 mod refusal;
 mod settings;
 mod status;
@@ -30,6 +31,7 @@ use quinn::Endpoint;
 use tokio::sync::mpsc;
 
 use self::attachment::{Attachment, Input};
+use self::recorder::Recorder;
 use self::waiting::Waiting;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
@@ -53,7 +55,7 @@ pub struct Tools {
     /// What the daemon was told at start.
     pub config: Config,
     /// Remembers.
-    pub state_dir: StateDir,
+    pub state_dir: Arc<StateDir>,
     /// Sends.
     pub sockets: Arc<Sockets>,
     /// Lets the server's datagrams through to QUIC.
@@ -82,6 +84,7 @@ pub struct SlowPath {
     state: State,
     attachment: Option<Attachment>,
     waiting: Waiting,
+    recorder: Recorder,
     problem: Option<Problem>,
     tidy_at: Instant,
 }
@@ -90,7 +93,15 @@ impl SlowPath {
     /// Takes up what is remembered.
     pub fn new(tools: Tools, state: State) -> Self {
         let tidy_at = tools.clock.now() + TIDY_EVERY;
-        Self { tools, state, attachment: None, waiting: Waiting::default(), problem: None, tidy_at }
+        Self {
+            tools,
+            state,
+            attachment: None,
+            waiting: Waiting::default(),
+            recorder: Recorder::default(),
+            problem: None,
+            tidy_at,
+        }
     }
 
     /// Runs until `shutdown` or until the TUN device is gone, then takes leave of peers and server.
@@ -139,7 +150,8 @@ impl SlowPath {
     /// When something is next due by itself.
     fn due(&self) -> Instant {
         let attachment = self.attachment.as_ref().and_then(Attachment::poll_timeout);
-        [attachment, self.waiting.poll_timeout()].into_iter().flatten().fold(self.tidy_at, Instant::min)
+        let others = [attachment, self.waiting.poll_timeout(), self.recorder.poll_timeout()];
+        others.into_iter().flatten().fold(self.tidy_at, Instant::min)
     }
 
     async fn handle_timers(&mut self) {
@@ -156,6 +168,7 @@ impl SlowPath {
         if now >= self.tidy_at {
             self.tidy_at = now + TIDY_EVERY;
         }
+        self.record_if_due(now).await;
         self.answer_netchecks();
         self.end_waits(now).await;
     }

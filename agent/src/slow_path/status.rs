@@ -167,6 +167,7 @@ fn peer(peer: &PeerStatus, mtus: &BTreeMap<NodeId, u32>, clock: &Clock) -> Peer 
         name: peer.name.clone(),
         addresses: [IpAddr::V4(peer.v4), IpAddr::V6(peer.v6)],
         online: peer.online,
+        from_memory: peer.from_memory,
         path: path(peer, mtus.get(&peer.node).copied(), clock),
         session: peer.session.map(|session| Session {
             suite: session.suite.name().to_owned(),

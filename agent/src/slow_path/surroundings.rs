@@ -57,6 +57,11 @@ impl Surroundings {
         self.gatherer.set_mapping(mapping)
     }
 
+    /// The STUN servers.
+    pub(super) fn servers(&self) -> &[SocketAddr] {
+        &self.servers
+    }
+
     /// Asks all STUN servers anew.
     pub(super) fn ask(&mut self, now: Instant) {
         self.answers.clear();

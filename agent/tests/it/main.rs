@@ -18,3 +18,4 @@ mod offload;
 mod rendezvous;
 mod survival;
 mod without_daemon;
+mod without_server;
