@@ -23,3 +23,4 @@ mod port_mapping;
 mod privilege;
 mod rekey;
 mod revoke;
+mod without_server;
