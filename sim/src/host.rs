@@ -11,6 +11,14 @@ use warren_proto::node::{Event, Forwarding, Node};
 use warren_proto::session::{HEADROOM, InboundSa, Opened, TAILROOM};
 use warren_proto::wire::{self, Kind, relay};
 
+use crate::gather::Surroundings;
+use crate::link::Link;
+use crate::net::Realm;
+use crate::oracle::{Content, Oracle};
+
+/// Names a host of one world.
+pub type HostId = usize;
+
 /// One device of the world.
 pub struct Host {
     /// The slow path.
@@ -19,21 +27,28 @@ pub struct Host {
     pub received: Vec<Vec<u8>>,
     /// Events other than control messages, with the time since the world began.
     pub events: Vec<(Duration, Event)>,
+    /// Its wire.
+    pub link: Link,
+    /// Of a thousand datagrams that it sends, this many are lost beyond what its wire loses.
+    pub upload_loss_per_mille: u32,
     pub(crate) id: NodeId,
-    pub(crate) certificate: Vec<u8>,
-    pub(crate) addr: SocketAddr,
-    pub(crate) nat: Option<usize>,
-    pub(crate) one_way: Duration,
+    pub(crate) port: u16,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) surroundings: Surroundings,
     pub(crate) forwarding: Forwarding,
     pub(crate) dropped: u64,
     /// Off: it neither sends nor hears, and its timers stand still.
     pub(crate) up: bool,
-    /// How often it was started: what was under way to an earlier life does not reach this one.
-    pub(crate) life: u32,
-    /// Of its candidates.
-    pub(crate) epoch: u64,
-    /// Of a thousand datagrams that it sends, this many are lost beyond what every link loses.
-    pub upload_loss_per_mille: u32,
+    /// The number of its control connection; while it has none, of the next one.
+    pub(crate) connection: u32,
+    pub(crate) is_connected: bool,
+}
+
+/// An address of a host, and where it means something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interface {
+    pub(crate) realm: Realm,
+    pub(crate) ip: IpAddr,
 }
 
 /// A datagram to put on the wire.
@@ -44,29 +59,24 @@ pub(crate) struct Outbound {
 }
 
 impl Host {
-    pub(crate) fn new(
-        node: Node,
-        certificate: Vec<u8>,
-        addr: SocketAddr,
-        nat: Option<usize>,
-        one_way: Duration,
-    ) -> Self {
+    pub(crate) fn new(node: Node, port: u16, interfaces: Vec<Interface>, link: Link) -> Self {
         let id = node.certificate().node;
+        let hosts = interfaces.iter().map(|interface| interface.ip).collect();
         Self {
             node,
             received: Vec::new(),
             events: Vec::new(),
+            link,
+            upload_loss_per_mille: 0,
             id,
-            certificate,
-            addr,
-            nat,
-            one_way,
+            port,
+            interfaces,
+            surroundings: Surroundings::new(port, hosts),
             forwarding: Forwarding::default(),
             dropped: 0,
             up: true,
-            life: 0,
-            epoch: 1,
-            upload_loss_per_mille: 0,
+            connection: 0,
+            is_connected: false,
         }
     }
 
@@ -75,8 +85,27 @@ impl Host {
         self.node = node;
         self.forwarding = Forwarding::default();
         self.up = true;
-        self.life += 1;
-        self.epoch += 1;
+        self.surroundings.start_epoch(self.port, self.ips());
+    }
+
+    pub(crate) fn ips(&self) -> Vec<IpAddr> {
+        self.interfaces.iter().map(|interface| interface.ip).collect()
+    }
+
+    /// The interface that packets to `to` leave by.
+    pub(crate) fn interface(&self, to: IpAddr) -> Option<Interface> {
+        self.interfaces.iter().find(|interface| interface.ip.is_ipv4() == to.is_ipv4()).copied()
+    }
+
+    /// The path in use to a peer, if it is straight.
+    pub fn is_direct_to(&self, peer: NodeId) -> bool {
+        let selection = self.node.peer(peer).and_then(|status| status.selection);
+        selection.is_some_and(|selection| matches!(selection.remote, Remote::Direct(_)))
+    }
+
+    /// Its name among peers.
+    pub fn id(&self) -> NodeId {
+        self.id
     }
 
     /// The overlay address of this device.
@@ -116,17 +145,17 @@ impl Host {
     }
 
     /// A datagram arrives on the socket.
-    pub(crate) fn receive(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+    pub(crate) fn receive(&mut self, from: SocketAddr, datagram: &[u8], oracle: &mut Oracle, now: Instant) {
         match wire::classify(datagram) {
             Ok(Kind::Relay) => {
                 let Ok((channel, inside)) = relay::decode(datagram) else { return };
-                self.receive_from(Remote::Relay(RelayChannel { relay: from, channel }), inside, now);
+                self.receive_from(Remote::Relay(RelayChannel { relay: from, channel }), inside, oracle, now);
             }
-            _ => self.receive_from(Remote::Direct(from), datagram, now),
+            _ => self.receive_from(Remote::Direct(from), datagram, oracle, now),
         }
     }
 
-    fn receive_from(&mut self, from: Remote, datagram: &[u8], now: Instant) {
+    fn receive_from(&mut self, from: Remote, datagram: &[u8], oracle: &mut Oracle, now: Instant) {
         if let Remote::Relay(RelayChannel { channel: relay::RELAY_ITSELF, .. }) = from {
             return self.node.handle_datagram(from, datagram, now);
         }
@@ -134,7 +163,7 @@ impl Host {
             Ok(Kind::Esp(spi)) => {
                 let sa = self.forwarding.inbound.iter().find(|sa| sa.spi() == spi).map(Arc::clone);
                 match sa {
-                    Some(sa) => self.open(&sa, from, datagram, now),
+                    Some(sa) => self.open(&sa, from, datagram, oracle, now),
                     None => self.dropped += 1,
                 }
             }
@@ -143,18 +172,23 @@ impl Host {
         }
     }
 
-    fn open(&mut self, sa: &InboundSa, from: Remote, datagram: &[u8], now: Instant) {
+    fn open(&mut self, sa: &InboundSa, from: Remote, datagram: &[u8], oracle: &mut Oracle, now: Instant) {
+        let Some(header) = datagram.first_chunk().copied() else { return };
         let mut buffer = vec![0; HEADROOM + datagram.len() + TAILROOM];
         buffer[HEADROOM..HEADROOM + datagram.len()].copy_from_slice(datagram);
         let opened = sa.open(&mut buffer, HEADROOM..HEADROOM + datagram.len(), Ecn::NotEct);
         match opened {
             Ok(Opened::Packet(range)) => {
+                oracle.opened(self.id, from, sa.peer(), header, &Content::Data, now);
                 if let Some(route) = self.forwarding.peers.iter().find(|route| route.node == sa.peer()) {
                     route.stats.count_received(1, range.len());
                 }
                 self.received.push(buffer[range].to_vec());
             }
-            Ok(Opened::Control(range)) => self.node.handle_opened(sa.spi(), from, &buffer[range], now),
+            Ok(Opened::Control(range)) => {
+                oracle.opened(self.id, from, sa.peer(), header, &Content::Control(&buffer[range.clone()]), now);
+                self.node.handle_opened(sa.spi(), from, &buffer[range], now);
+            }
             Ok(Opened::Dummy) => {}
             Err(_) => {
                 self.dropped += 1;

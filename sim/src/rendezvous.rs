@@ -1,228 +1,280 @@
-//! The rendezvous and its relay as the world sees them: a map of who is there, candidate exchange, `Start` with both
-//! round-trip times taken into account, and channels between bound addresses.
+//! The rendezvous: the real coordinator, its database, and a relay that forwards between bound addresses.
+//!
+//! Stands where `rendezvous/src/control/hub.rs` stands: carries out what the coordinator decides, decides nothing.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use warren_proto::control::{CandidateSet, Map, Network, PairOpened, Peer, Relay, Start, ToAgent, ToServer, Welcome};
-use warren_proto::keys::NodeId;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use warren_coordinator::{Arrival, Coordinator, Ended, Member, Output, Presence, RosterChange};
+use warren_proto::certificate::Certificate;
+use warren_proto::control::{Network, Relay, ToAgent, ToServer, Welcome};
+use warren_proto::keys::{NodeId, UnixTime};
+use warren_proto::wire::relay;
+
+use crate::rng::bytes;
 
 /// Everything the rendezvous knows.
 pub(crate) struct Rendezvous {
-    pub(crate) addr: SocketAddr,
     pub(crate) network: Network,
-    members: BTreeMap<NodeId, Member>,
-    pairs: BTreeMap<(NodeId, NodeId), Pair>,
-    channels: BTreeMap<u32, Channel>,
-    next_channel: u32,
-    next_attempt: u64,
-    pub(crate) up: bool,
+    /// What is on disk: who is a member, and since which revision as they are.
+    members: BTreeMap<NodeId, (Member, u64)>,
+    revision: u64,
+    /// Running, while it does.
+    running: Option<Running>,
     /// A device that no `Start` reaches.
     pub(crate) starless: Option<NodeId>,
 }
 
-struct Member {
-    certificate: Vec<u8>,
-    candidates: CandidateSet,
-    one_way: Duration,
-    online: bool,
-    bound: Option<SocketAddr>,
+/// What lives in memory.
+struct Running {
+    coordinator: Coordinator,
+    relay: RelayTable,
 }
 
-#[derive(Clone, Copy)]
-struct Pair {
-    channels: (u32, u32),
+/// A message for one agent, and whether its connection ends with it.
+pub(crate) struct Outgoing {
+    pub(crate) to: NodeId,
+    pub(crate) message: ToAgent,
+    pub(crate) is_last: bool,
 }
 
-struct Channel {
-    owner: NodeId,
-    peer: NodeId,
-    peer_channel: u32,
+/// A device that proved itself.
+pub(crate) struct Visitor {
+    pub(crate) node: NodeId,
+    pub(crate) observed: SocketAddr,
+    pub(crate) rtt: Duration,
+    /// The revision of the map it holds.
+    pub(crate) revision: u64,
 }
-
-/// A message for one agent.
-pub(crate) type Outgoing = (NodeId, ToAgent);
 
 impl Rendezvous {
-    pub(crate) fn new(addr: SocketAddr, network: Network) -> Self {
-        Self {
-            addr,
-            network,
-            members: BTreeMap::new(),
-            pairs: BTreeMap::new(),
-            channels: BTreeMap::new(),
-            next_channel: 1,
-            next_attempt: 1,
-            up: true,
-            starless: None,
+    pub(crate) fn new(network: Network) -> Self {
+        Self { network, members: BTreeMap::new(), revision: 0, running: None, starless: None }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Comes up with what is on disk.
+    pub(crate) fn start(&mut self, rng: &mut ChaCha20Rng, now: Instant) {
+        let mut coordinator = Coordinator::new(bytes(rng));
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_by_key(|(_, (_, revision))| *revision);
+        for (node, (member, revision)) in members {
+            coordinator.handle_roster_change(*node, RosterChange::Active(member.clone()), *revision, now);
         }
+        self.running = Some(Running { coordinator, relay: RelayTable::default() });
     }
 
-    /// A device connects: it learns the map, and the others learn of it.
-    pub(crate) fn join(
-        &mut self,
-        node: NodeId,
-        certificate: Vec<u8>,
-        one_way: Duration,
-        observed: SocketAddr,
-    ) -> Vec<Outgoing> {
-        let welcome = self.welcome(node, certificate.clone(), observed);
-        let others = self.members.iter().filter(|(id, _)| **id != node);
-        let peers = others.map(|(_, member)| entry(&member.certificate, member.online)).collect();
-        let mut out =
-            vec![(node, welcome), (node, ToAgent::Map(Map { revision: 1, full: true, peers, removed: vec![] }))];
-        let member = Member { certificate, candidates: CandidateSet::default(), one_way, online: true, bound: None };
-        self.members.insert(node, member);
-        out.extend(self.tell_others(node));
-        out
-    }
-
-    fn welcome(&self, node: NodeId, certificate: Vec<u8>, observed: SocketAddr) -> ToAgent {
-        ToAgent::Welcome(Welcome {
-            protocol: warren_proto::control::PROTOCOL,
-            certificate,
-            network: self.network.clone(),
-            observed,
-            relays: vec![Relay { addr: self.addr, token: *node.as_bytes() }],
-            stun: Vec::new(),
-            server_version: String::new(),
-            dashboard: String::new(),
-        })
-    }
-
-    /// A device connects again with a map of a large mesh: nothing changed since, and nobody else is online.
-    pub(crate) fn rejoin_alone(&self, node: NodeId, certificate: Vec<u8>, observed: SocketAddr) -> Vec<Outgoing> {
-        let map = Map { revision: 1, full: false, peers: vec![], removed: vec![] };
-        vec![(node, self.welcome(node, certificate, observed)), (node, ToAgent::Map(map))]
-    }
-
-    /// A device's control connection is gone.
-    pub(crate) fn leave(&mut self, node: NodeId) -> Vec<Outgoing> {
-        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
-        (member.online, member.bound) = (false, None);
-        self.tell_others(node)
-    }
-
-    /// Everything that lived in memory is gone; members and their certificates are on disk.
+    /// Everything that lived in memory is gone.
     pub(crate) fn stop(&mut self) {
-        self.up = false;
-        self.pairs.clear();
-        self.channels.clear();
-        for member in self.members.values_mut() {
-            (member.online, member.bound) = (false, None);
-            member.candidates = CandidateSet::default();
-        }
+        self.running = None;
     }
 
-    /// A device gets another certificate: it learns of it like everybody else.
-    pub(crate) fn certify(&mut self, node: NodeId, certificate: Vec<u8>) -> Vec<Outgoing> {
-        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
-        member.certificate = certificate;
-        let peers = vec![entry(&member.certificate, member.online)];
-        let map = Map { revision: 2, full: false, peers, removed: vec![] };
-        self.tell_others(node).into_iter().chain([(node, ToAgent::Map(map))]).collect()
-    }
-
-    fn tell_others(&self, node: NodeId) -> Vec<Outgoing> {
-        let Some(member) = self.members.get(&node) else { return Vec::new() };
-        let peers = vec![entry(&member.certificate, member.online)];
-        let map = Map { revision: 2, full: false, peers, removed: vec![] };
-        let others = self.members.iter().filter(|(id, other)| **id != node && other.online);
-        others.map(|(id, _)| (*id, ToAgent::Map(map.clone()))).collect()
+    /// Commits a device, or another certificate of one.
+    pub(crate) fn enrol(&mut self, certificate: &Certificate, encoded: Vec<u8>, now: Instant) -> Vec<Outgoing> {
+        self.revision += 1;
+        let (identity_key, not_after) = (certificate.identity_key, certificate.not_after);
+        let member = Member { certificate: encoded, identity_key, not_after };
+        self.members.insert(certificate.node, (member.clone(), self.revision));
+        self.change(certificate.node, RosterChange::Active(member), now)
     }
 
     /// Revokes a device: everybody closes their SAs with it.
-    pub(crate) fn revoke(&mut self, node: NodeId) -> Vec<Outgoing> {
+    pub(crate) fn revoke(&mut self, node: NodeId, now: Instant) -> Vec<Outgoing> {
+        self.revision += 1;
         self.members.remove(&node);
-        self.members
-            .keys()
-            .map(|id| (*id, ToAgent::Map(Map { revision: 2, full: false, peers: vec![], removed: vec![node] })))
-            .collect()
+        self.change(node, RosterChange::Ended(Ended::Revoked), now)
     }
 
-    pub(crate) fn handle(&mut self, from: NodeId, message: ToServer) -> Vec<Outgoing> {
-        match message {
-            ToServer::Connect(peer) if self.members.contains_key(&peer) => self.connect(from, peer),
-            ToServer::Candidates(set) => self.share(from, set),
-            ToServer::Connect(_)
-            | ToServer::Enroll(_)
-            | ToServer::Hello(_)
-            | ToServer::PathReport(_)
-            | ToServer::AttemptReport(_)
-            | ToServer::Preferences(_)
-            | ToServer::Logout => Vec::new(),
-        }
+    fn change(&mut self, node: NodeId, change: RosterChange, now: Instant) -> Vec<Outgoing> {
+        let revision = self.revision;
+        self.decide(|running| running.coordinator.handle_roster_change(node, change, revision, now))
     }
 
-    fn share(&mut self, from: NodeId, set: CandidateSet) -> Vec<Outgoing> {
-        if let Some(member) = self.members.get_mut(&from) {
-            member.candidates = set.clone();
-        }
-        let partners = self.pairs.keys().filter_map(|(a, b)| match (*a == from, *b == from) {
-            (true, _) => Some(*b),
-            (_, true) => Some(*a),
-            _ => None,
+    /// A device connects. Empty if it is no member.
+    pub(crate) fn arrive(&mut self, visitor: &Visitor, rng: &mut ChaCha20Rng, now: Instant) -> Vec<Outgoing> {
+        let Some((member, _)) = self.members.get(&visitor.node) else { return Vec::new() };
+        let Some(running) = &mut self.running else { return Vec::new() };
+        let mut token = [0; 16];
+        rng.fill_bytes(&mut token);
+        running.relay.admit(visitor.node, token, visitor.observed.ip());
+        let welcome = ToAgent::Welcome(Welcome {
+            protocol: warren_proto::control::PROTOCOL,
+            certificate: member.certificate.clone(),
+            network: self.network.clone(),
+            observed: visitor.observed,
+            relays: vec![Relay { addr: RELAY, token }],
+            stun: STUN.to_vec(),
+            server_version: String::new(),
+            dashboard: String::new(),
         });
-        partners.map(|partner| (partner, ToAgent::PeerCandidates { peer: from, set: set.clone() })).collect()
-    }
-
-    fn connect(&mut self, from: NodeId, peer: NodeId) -> Vec<Outgoing> {
-        let (a, b) = (from.min(peer), from.max(peer));
-        if ![a, b].iter().all(|id| self.members.get(id).is_some_and(|member| member.online)) {
-            return Vec::new();
-        }
-        let (channel_a, channel_b) = self.channels(a, b);
-        let attempt = self.next_attempt;
-        self.next_attempt += 1;
-        let (Some(member_a), Some(member_b)) = (self.members.get(&a), self.members.get(&b)) else { return Vec::new() };
-        let slowest = member_a.one_way.max(member_b.one_way);
-        let relay = self.addr;
-        let side = |id: NodeId, other: NodeId, channel: u32, own: &Member, others: &Member| {
-            let delay_ms = u32::try_from((slowest - own.one_way).as_millis()).unwrap_or(0);
-            [
-                (id, ToAgent::PairOpened(PairOpened { peer: other, relay, channel, attempt })),
-                (id, ToAgent::PeerCandidates { peer: other, set: others.candidates.clone() }),
-                (id, ToAgent::Start(Start { peer: other, attempt, delay_ms })),
-            ]
-        };
-        let of_a = side(a, b, channel_a, member_a, member_b);
-        let of_b = side(b, a, channel_b, member_b, member_a);
-        let mut out: Vec<Outgoing> = of_a.into_iter().chain(of_b).collect();
-        if let Some(starless) = self.starless {
-            out.retain(|(to, message)| *to != starless || !matches!(message, ToAgent::Start(_)));
-        }
+        let presence = Presence { since: UnixTime::from_secs(0), observed: visitor.observed, rtt: visitor.rtt };
+        let (device, revision) = (visitor.node, visitor.revision);
+        let arrival = Arrival { device, presence, relay: Some(RELAY), revision };
+        let mut out = vec![Outgoing { to: visitor.node, message: welcome, is_last: false }];
+        out.extend(self.decide(|running| running.coordinator.handle_arrival(arrival, now)));
         out
     }
 
-    fn channels(&mut self, a: NodeId, b: NodeId) -> (u32, u32) {
-        if let Some(pair) = self.pairs.get(&(a, b)) {
-            return pair.channels;
+    /// A device's control connection is gone.
+    pub(crate) fn leave(&mut self, node: NodeId, now: Instant) -> Vec<Outgoing> {
+        self.decide(|running| {
+            running.coordinator.handle_departure(node, now);
+            running.relay.dismiss(node);
+        })
+    }
+
+    /// A device's connection comes from another address than before, or has.
+    pub(crate) fn measure(&mut self, node: NodeId, observed: SocketAddr, rtt: Duration) -> Vec<Outgoing> {
+        self.decide(|running| {
+            running.coordinator.handle_measurement(node, observed, rtt);
+            running.relay.set_validated(node, observed.ip());
+        })
+    }
+
+    /// A message of a connected device.
+    pub(crate) fn handle(&mut self, from: NodeId, message: ToServer, now: Instant) -> Vec<Outgoing> {
+        self.decide(|running| match message {
+            ToServer::Connect(peer) => running.coordinator.handle_connect(from, peer, now),
+            ToServer::Candidates(set) => running.coordinator.handle_candidates(from, set, now),
+            ToServer::PathReport(report) => {
+                running.coordinator.handle_path_report(from, report, UnixTime::from_secs(0));
+            }
+            // what is told for people's eyes, and what the simulated devices do not ask for
+            ToServer::AttemptReport(_)
+            | ToServer::Enroll(_)
+            | ToServer::Hello(_)
+            | ToServer::Logout
+            | ToServer::Preferences(_) => {}
+        })
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Outgoing> {
+        self.decide(|running| running.coordinator.handle_timeout(now))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.running.as_ref()?.coordinator.poll_timeout()
+    }
+
+    /// A frame at the relay: where it goes on to, or what is answered.
+    pub(crate) fn relay(&mut self, from: SocketAddr, frame: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
+        self.running.as_mut()?.relay.handle(from, frame)
+    }
+
+    fn decide(&mut self, act: impl FnOnce(&mut Running)) -> Vec<Outgoing> {
+        let Some(running) = &mut self.running else { return Vec::new() };
+        act(running);
+        let mut out = Vec::new();
+        while let Some(output) = running.coordinator.poll_output() {
+            match output {
+                Output::Broadcast(message) => {
+                    let online = self.members.keys().filter(|node| running.coordinator.presence(**node).is_some());
+                    out.extend(online.map(|to| Outgoing { to: *to, message: message.clone(), is_last: false }));
+                }
+                Output::CloseChannel(numbers) => running.relay.close(numbers),
+                Output::End { device, farewell } => {
+                    running.relay.dismiss(device);
+                    out.push(Outgoing { to: device, message: farewell, is_last: true });
+                }
+                Output::OpenChannel(ends) => running.relay.open(ends),
+                Output::Send { to, message } => out.push(Outgoing { to, message, is_last: false }),
+            }
         }
-        let channels = (self.next_channel, self.next_channel + 1);
-        self.next_channel += 2;
-        self.channels.insert(channels.0, Channel { owner: a, peer: b, peer_channel: channels.1 });
-        self.channels.insert(channels.1, Channel { owner: b, peer: a, peer_channel: channels.0 });
-        self.pairs.insert((a, b), Pair { channels });
-        channels
-    }
-
-    /// Binds the sender of a BIND with this token.
-    pub(crate) fn bind(&mut self, token: [u8; 16], from: SocketAddr) -> bool {
-        let Some(member) = self.members.get_mut(&NodeId::new(token)) else { return false };
-        member.bound = Some(from);
-        true
-    }
-
-    /// Where a frame goes, and under which channel number, if its sender owns the channel.
-    pub(crate) fn forward(&self, from: SocketAddr, channel: u32) -> Option<(SocketAddr, u32)> {
-        let channel = self.channels.get(&channel)?;
-        let sender = self.members.get(&channel.owner)?;
-        let receiver = self.members.get(&channel.peer)?;
-        (sender.bound == Some(from)).then_some((receiver.bound?, channel.peer_channel))
+        let starless = self.starless;
+        out.retain(|out| Some(out.to) != starless || !matches!(out.message, ToAgent::Start(_)));
+        out
     }
 }
 
-fn entry(certificate: &[u8], online: bool) -> Peer {
-    Peer { certificate: certificate.to_vec(), online, relay_only: false }
+/// The relay: who is bound where, and which channel leads where.
+#[derive(Default)]
+struct RelayTable {
+    /// Token and validated address of each connection.
+    connections: BTreeMap<NodeId, ([u8; 16], IpAddr)>,
+    bound: BTreeMap<NodeId, SocketAddr>,
+    /// Number -> owner, peer, the peer's number.
+    channels: BTreeMap<u32, (NodeId, NodeId, u32)>,
 }
+
+impl RelayTable {
+    fn admit(&mut self, node: NodeId, token: [u8; 16], validated: IpAddr) {
+        self.bound.remove(&node);
+        self.connections.insert(node, (token, validated));
+    }
+
+    fn dismiss(&mut self, node: NodeId) {
+        self.bound.remove(&node);
+        self.connections.remove(&node);
+    }
+
+    fn set_validated(&mut self, node: NodeId, validated: IpAddr) {
+        if let Some(connection) = self.connections.get_mut(&node) {
+            connection.1 = validated;
+        }
+    }
+
+    fn open(&mut self, ends: [(NodeId, u32); 2]) {
+        let [(low, low_number), (high, high_number)] = ends;
+        self.channels.insert(low_number, (low, high, high_number));
+        self.channels.insert(high_number, (high, low, low_number));
+    }
+
+    fn close(&mut self, numbers: [u32; 2]) {
+        numbers.iter().for_each(|number| {
+            self.channels.remove(number);
+        });
+    }
+
+    fn handle(&mut self, from: SocketAddr, frame: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
+        let (channel, inside) = relay::decode(frame).ok()?;
+        if channel == relay::RELAY_ITSELF {
+            return Some((from, self.bind(from, inside)?.encode()));
+        }
+        let (owner, peer, number) = self.channels.get(&channel)?;
+        if self.bound.get(owner) != Some(&from) {
+            return None;
+        }
+        let frame = [&relay::encode_header(*number)[..], inside].concat();
+        Some((*self.bound.get(peer)?, frame))
+    }
+
+    fn bind(&mut self, from: SocketAddr, message: &[u8]) -> Option<relay::Message> {
+        let (token, proof) = match relay::Message::decode(message).ok()? {
+            relay::Message::Bind(token) => (token, None),
+            relay::Message::BindProof(token, nonce) => (token, Some(nonce)),
+            relay::Message::Bound | relay::Message::Challenge(_) => return None,
+        };
+        let (node, (_, validated)) = self.connections.iter().find(|(_, (held, _))| *held == token)?;
+        let challenge = challenge(from);
+        if *validated != from.ip() && proof != Some(challenge) && self.bound.get(node) != Some(&from) {
+            return Some(relay::Message::Challenge(challenge));
+        }
+        self.bound.insert(*node, from);
+        Some(relay::Message::Bound)
+    }
+}
+
+/// What only somebody at `from` can repeat. Nobody in these worlds forges one, so it need not be secret.
+fn challenge(from: SocketAddr) -> [u8; 16] {
+    let mut nonce = [0; 16];
+    nonce[..2].copy_from_slice(&from.port().to_be_bytes());
+    if let IpAddr::V4(ip) = from.ip() {
+        nonce[2..6].copy_from_slice(&ip.octets());
+    }
+    nonce
+}
+
+/// The server's only address.
+pub(crate) const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+/// Control plane.
+pub(crate) const CONTROL: SocketAddr = SocketAddr::new(SERVER, 443);
+/// Relay.
+pub(crate) const RELAY: SocketAddr = SocketAddr::new(SERVER, 3480);
+/// Vantage points.
+pub(crate) const STUN: [SocketAddr; 2] = [SocketAddr::new(SERVER, 3478), SocketAddr::new(SERVER, 3479)];

@@ -1,71 +1,92 @@
-//! Time, wires and the order of events.
+//! A world: its hosts, its time, and the order of events.
+//!
+//! What befalls it is in `trouble`, the way between a host and the rendezvous in `attachment`, who is where in `net`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
-use warren_proto::candidate::{Candidate, CandidateKind};
+use rand_core::SeedableRng;
 use warren_proto::certificate::{Certificate, IdentitySecret, NetworkSigner, VerifiedCertificate};
 use warren_proto::config::Config;
-use warren_proto::control::{CandidateSet, NatReport, Network, ToAgent, ToServer};
+use warren_proto::control::Network;
 use warren_proto::io::{RelayChannel, Remote};
 use warren_proto::keys::{NetworkId, NodeId, StaticSecret, UnixTime};
 use warren_proto::node::{Event, LocalDevice, Node};
 use warren_proto::wire::relay;
 
-use crate::host::{Host, Outbound};
+use crate::attachment::Message;
+use crate::host::{Host, HostId, Interface, Outbound};
+use crate::link::{Link, chance};
 use crate::nat::{Nat, NatKind};
-use crate::rendezvous::{Outgoing, Rendezvous};
-
-/// Names a host of one world.
-pub type HostId = usize;
-
-/// What every wire does.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// From a host to the core, one way.
-    pub one_way: Duration,
-    /// Up to this much more, at random.
-    pub jitter: Duration,
-    /// Of a thousand datagrams, this many are lost.
-    pub loss_per_mille: u32,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self { one_way: Duration::from_millis(10), jitter: Duration::ZERO, loss_per_mille: 0 }
-    }
-}
+use crate::net::{Flight, NatId, Net, Owner, Realm, USUAL_TTL};
+use crate::oracle::{MINUTE, Oracle};
+use crate::rendezvous::{RELAY, Rendezvous, SERVER};
+use crate::rng::bytes;
 
 /// The world.
 pub struct World {
     /// The hosts, by `HostId`.
     pub hosts: Vec<Host>,
-    /// The NATs, by the order of `add_nat`.
-    pub nats: Vec<Nat>,
+    /// Who is where, and the NATs between.
+    pub net: Net,
     /// Every datagram that a host put on the wire after its NAT: source, destination, payload.
     pub captured: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Whether datagrams are captured.
+    pub captures: bool,
     /// How often a timer of any node fired.
     pub wakeups: u64,
-    rendezvous: Rendezvous,
-    signer: NetworkSigner,
-    link: Link,
+    /// Checks what must always hold.
+    pub oracle: Oracle,
+    /// Datagrams of the slow path that went straight to other devices: openers, probes and their answers.
+    pub probes: u64,
+    /// Bytes that the relay sent on, frames included.
+    pub relayed_bytes: u64,
+    pub(crate) rendezvous: Rendezvous,
+    pub(crate) signer: NetworkSigner,
+    pub(crate) link: Link,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) now: Instant,
+    pub(crate) devices: Vec<Device>,
+    /// How many addresses NATs were given after their first.
+    pub(crate) renumbered: usize,
+    begin: Instant,
+    by_node: BTreeMap<NodeId, HostId>,
     queue: BinaryHeap<Reverse<Pending>>,
     sequence: u64,
-    rng: ChaCha20Rng,
-    begin: Instant,
-    now: Instant,
-    devices: Vec<Device>,
+    deadlines: BTreeSet<(Instant, HostId)>,
+    deadline_of: Vec<Option<Instant>>,
 }
 
 /// What a host keeps on disk.
-struct Device {
-    config: Config,
-    secret: StaticSecret,
-    certificate: Certificate,
+pub(crate) struct Device {
+    pub(crate) config: Config,
+    pub(crate) secret: StaticSecret,
+    pub(crate) certificate: Certificate,
+}
+
+/// Where a host's interfaces of one family are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attachment {
+    /// It has none.
+    Absent,
+    /// Behind this NAT or firewall.
+    Behind(NatId),
+    /// On the Internet, with nothing before it.
+    Public,
+}
+
+/// Where a host is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Over IPv4.
+    pub v4: Attachment,
+    /// Over IPv6.
+    pub v6: Attachment,
+    /// By which wire.
+    pub link: Link,
 }
 
 struct Pending {
@@ -74,20 +95,12 @@ struct Pending {
     what: What,
 }
 
-enum What {
-    Datagram {
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    },
-    Inside {
-        from: SocketAddr,
-        host: HostId,
-        bytes: Vec<u8>,
-    },
-    /// With the number of the life that the host had when it was sent.
-    ToAgent(HostId, u32, Box<ToAgent>),
-    ToServer(NodeId, Box<ToServer>),
+/// What will happen.
+pub(crate) enum What {
+    /// A datagram has crossed the middle of its way.
+    Datagram(Flight, Vec<u8>),
+    /// Something about the control connection.
+    Control(HostId, Message),
 }
 
 impl World {
@@ -102,20 +115,32 @@ impl World {
             v6: "fd00:4e::/48".to_owned(),
             name: "sim".to_owned(),
         };
+        let mut rendezvous = Rendezvous::new(network);
+        rendezvous.start(&mut rng, begin);
+        let mut net = Net::default();
+        net.add_server(SERVER);
         Self {
             hosts: Vec::new(),
-            nats: Vec::new(),
+            net,
             captured: Vec::new(),
+            captures: true,
             wakeups: 0,
-            rendezvous: Rendezvous::new(RENDEZVOUS, network),
+            oracle: Oracle::new(seed, begin),
+            probes: 0,
+            relayed_bytes: 0,
+            rendezvous,
             signer,
             link,
-            queue: BinaryHeap::new(),
-            sequence: 0,
             rng,
-            begin,
             now: begin,
             devices: Vec::new(),
+            renumbered: 0,
+            begin,
+            by_node: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            deadlines: BTreeSet::new(),
+            deadline_of: Vec::new(),
         }
     }
 
@@ -124,173 +149,112 @@ impl World {
         self.now - self.begin
     }
 
-    /// Puts up a NAT.
-    pub fn add_nat(&mut self, kind: NatKind) -> usize {
-        let index = u8::try_from(self.nats.len() + 1).expect("a test has fewer than 255 NATs");
-        self.nats.push(Nat::new(kind, IpAddr::V4(Ipv4Addr::new(203, 0, 113, index))));
-        self.nats.len() - 1
+    /// What every wire does, where nothing else was said.
+    pub fn link(&self) -> Link {
+        self.link
     }
 
-    /// Adds a device behind `nat`, or a public one; it joins at once.
-    pub fn add_host(&mut self, config: Config, nat: Option<usize>) -> HostId {
-        let index = u8::try_from(self.hosts.len() + 1).expect("a test has fewer than 255 hosts");
-        let secret = StaticSecret::new(bytes(&mut self.rng));
-        let certificate = self.certificate(index, &secret);
-        self.devices.push(Device { config, secret, certificate });
-        let (node, encoded) = self.boot(self.devices.len() - 1, BEGIN);
-        let port = 50_000 + u16::from(index);
-        let ip = match nat {
-            Some(nat) => Ipv4Addr::new(192, 168, u8::try_from(nat).expect("few NATs"), index),
-            None => Ipv4Addr::new(198, 51, 100, index),
-        };
-        let addr = SocketAddr::new(IpAddr::V4(ip), port);
-        let one_way = self.link.one_way;
-        self.hosts.push(Host::new(node, encoded, addr, nat, one_way));
-        let host = self.hosts.len() - 1;
+    /// Puts up a NAT on the Internet.
+    pub fn add_nat(&mut self, kind: NatKind) -> NatId {
+        let address = self.public_address(self.net.nats.len());
+        self.put_up(kind, Realm::Public, address, self.link.one_way)
+    }
+
+    /// Puts up a NAT on the Internet at the end of a wire that is so long.
+    pub fn add_nat_at(&mut self, kind: NatKind, distance: Duration) -> NatId {
+        let address = self.public_address(self.net.nats.len());
+        self.put_up(kind, Realm::Public, address, distance)
+    }
+
+    /// Puts up a NAT behind another one, as a subscriber's is behind its carrier's.
+    pub fn add_nat_behind(&mut self, kind: NatKind, carrier: NatId) -> NatId {
+        let index = self.net.nats.len();
+        let address = Ipv4Addr::new(100, 64, byte(carrier), byte(index)).into();
+        let distance = self.net.distance(carrier);
+        self.put_up(kind, Realm::Inside(carrier), address, distance)
+    }
+
+    fn put_up(&mut self, kind: NatKind, outside: Realm, address: IpAddr, distance: Duration) -> NatId {
+        let seed = rand_core::Rng::next_u64(&mut self.rng);
+        self.net.add_nat(Nat::new(kind, address, seed, self.now), outside, distance)
+    }
+
+    /// Another address for each index, in networks that nobody in these worlds has.
+    pub(crate) fn public_address(&self, index: usize) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(203, 0, 113 + byte(index / 250), 1 + byte(index % 250)))
+    }
+
+    /// Adds a device behind `nat`, or a public one, with IPv4 only; it joins at once.
+    pub fn add_host(&mut self, config: Config, nat: Option<NatId>) -> HostId {
+        let v4 = nat.map_or(Attachment::Public, Attachment::Behind);
+        self.add_host_at(config, Place { v4, v6: Attachment::Absent, link: self.link })
+    }
+
+    /// Adds a device; it joins at once.
+    pub fn add_host_at(&mut self, config: Config, place: Place) -> HostId {
+        let host = self.enrol(config);
+        let node = self.boot(host, BEGIN);
+        let interfaces = self.interfaces(host, &place, 0);
+        for interface in &interfaces {
+            self.net.attach(host, interface.realm, interface.ip);
+        }
+        let port = 50_000 + u16::from(byte(host));
+        self.by_node.insert(node.certificate().node, host);
+        self.hosts.push(Host::new(node, port, interfaces, place.link));
+        self.deadline_of.push(None);
         self.join(host);
+        self.keep_control(host);
         host
     }
 
-    fn boot(&mut self, host: HostId, wall: UnixTime) -> (Node, Vec<u8>) {
+    /// Makes members of so many devices that are never switched on. After the last host was added.
+    pub fn add_absent(&mut self, count: usize) {
+        (0..count).for_each(|_| {
+            self.enrol(Config::default());
+        });
+    }
+
+    /// The addresses of a host at `place`, other ones after each of its moves.
+    pub(crate) fn interfaces(&self, host: HostId, place: &Place, moves: u64) -> Vec<Interface> {
+        let (index, moves) = (byte(host) + 1, u8::try_from(moves % 100).expect("below 100"));
+        let v4 = match place.v4 {
+            Attachment::Absent => None,
+            // few networks, so that one private address is several devices'
+            Attachment::Behind(nat) => Some((Realm::Inside(nat), Ipv4Addr::new(192, 168, byte(nat % 3), index))),
+            Attachment::Public => Some((Realm::Public, Ipv4Addr::new(198, 51, 100 + moves, index))),
+        };
+        let of_site = |site: u16| Ipv6Addr::new(0x2001, 0xdb8, site, moves.into(), 0, 0, 0, index.into());
+        let v6 = match place.v6 {
+            Attachment::Absent => None,
+            Attachment::Behind(nat) => Some((Realm::Inside(nat), of_site(1 + u16::from(byte(nat))))),
+            Attachment::Public => Some((Realm::Public, of_site(0))),
+        };
+        let v4 = v4.map(|(realm, ip)| Interface { realm, ip: ip.into() });
+        let v6 = v6.map(|(realm, ip)| Interface { realm, ip: ip.into() });
+        v4.into_iter().chain(v6).collect()
+    }
+
+    fn enrol(&mut self, config: Config) -> usize {
+        let secret = StaticSecret::new(bytes(&mut self.rng));
+        let certificate = self.certificate(self.devices.len() + 1, &secret);
+        let encoded = certificate.sign(&self.signer).expect("the certificate is well-formed");
+        let out = self.rendezvous.enrol(&certificate, encoded, self.now);
+        self.devices.push(Device { config, secret, certificate });
+        self.post(out);
+        self.devices.len() - 1
+    }
+
+    /// Starts the program of a device whose clock says `wall`.
+    pub(crate) fn boot(&mut self, host: HostId, wall: UnixTime) -> Node {
         let device = &self.devices[host];
         let encoded = device.certificate.sign(&self.signer).expect("the certificate is well-formed");
         let network = self.rendezvous.network.clone();
         let verified = VerifiedCertificate::verify(&encoded, &network.id, &network.signing_key, BEGIN)
             .expect("we have just signed it");
         let local = LocalDevice { static_secret: device.secret.clone(), certificate: verified, network };
-        let (config, seed) = (device.config.clone(), bytes(&mut self.rng));
-        (Node::new(config, local, seed, wall, self.now), encoded)
-    }
-
-    /// Power goes: a device says nothing more. The rendezvous notices at once.
-    pub fn crash(&mut self, host: HostId) {
-        self.hosts[host].up = false;
-        if self.rendezvous.up {
-            let out = self.rendezvous.leave(self.hosts[host].id);
-            self.deliver_control(out);
-        }
-    }
-
-    /// A device comes up with what it has on disk, its clock off by `clock` seconds, and connects.
-    pub fn restart(&mut self, host: HostId, clock: i64) {
-        let wall = BEGIN.as_secs().saturating_add(self.elapsed().as_secs()).saturating_add_signed(clock);
-        let (node, _) = self.boot(host, UnixTime::from_secs(wall));
-        self.hosts[host].start(node);
-        self.join(host);
-    }
-
-    /// A device goes down and comes up while the rendezvous is away, with what it had written down of its peers, and on
-    /// another port if one is given.
-    pub fn restart_from_memory(&mut self, host: HostId, port: Option<u16>) {
-        let memory = self.hosts[host].node.memory(self.now);
-        let (node, _) = self.boot(host, BEGIN.plus(self.elapsed()));
-        let now = self.now;
-        let device = &mut self.hosts[host];
-        device.start(node);
-        device.addr.set_port(port.unwrap_or_else(|| device.addr.port()));
-        let candidates = vec![Candidate { addr: device.addr, kind: CandidateKind::Host }];
-        device.node.handle_candidates(CandidateSet { epoch: device.epoch, candidates, nat: NatReport::default() }, now);
-        device.node.restore(&memory, now);
-        self.drain(host);
-    }
-
-    /// Moves a device behind another NAT, or none: another address, and a rendezvous that sees it there.
-    pub fn move_to(&mut self, host: HostId, nat: Option<usize>) {
-        let index = u8::try_from(host + 1).expect("few hosts");
-        let moves = u8::try_from(self.hosts[host].epoch % 100).expect("below 256");
-        let ip = match nat {
-            Some(nat) => Ipv4Addr::new(192, 168, u8::try_from(nat).expect("few NATs"), index),
-            None => Ipv4Addr::new(198, 51, moves, index),
-        };
-        let device = &mut self.hosts[host];
-        device.addr = SocketAddr::new(IpAddr::V4(ip), device.addr.port());
-        (device.nat, device.epoch) = (nat, device.epoch + 1);
-        device.node.handle_network_change(self.now);
-        self.gather(host);
-    }
-
-    /// Gives a device another name, which is told to everybody.
-    pub fn rename(&mut self, host: HostId, name: &str) {
-        let certificate = &mut self.devices[host].certificate;
-        certificate.name = name.to_owned();
-        certificate.epoch += 1;
-        let encoded = certificate.sign(&self.signer).expect("the certificate is well-formed");
-        self.hosts[host].certificate.clone_from(&encoded);
-        let out = self.rendezvous.certify(self.hosts[host].id, encoded);
-        self.deliver_control(out);
-    }
-
-    /// Changes what every wire does from now on, but for the delay of hosts that are there.
-    pub fn set_link(&mut self, link: Link) {
-        self.link = link;
-    }
-
-    /// A device connects to the rendezvous (again).
-    pub fn join(&mut self, host: HostId) {
-        let observed = self.source_of(host, RENDEZVOUS);
-        let (id, certificate, one_way) = {
-            let host = &self.hosts[host];
-            (host.id, host.certificate.clone(), host.one_way)
-        };
-        if !self.rendezvous.up {
-            return;
-        }
-        let out = self.rendezvous.join(id, certificate, one_way, observed);
-        self.deliver_control(out);
-        self.gather(host);
-    }
-
-    fn gather(&mut self, host: HostId) {
-        let observed = self.source_of(host, RENDEZVOUS);
-        let (addr, epoch) = (self.hosts[host].addr, self.hosts[host].epoch);
-        let mut candidates = vec![Candidate { addr, kind: CandidateKind::Host }];
-        if observed != addr {
-            candidates.push(Candidate { addr: observed, kind: CandidateKind::Reflexive });
-        }
-        let set = CandidateSet { epoch, candidates, nat: NatReport::default() };
-        self.hosts[host].node.handle_candidates(set, self.now);
-        self.drain(host);
-    }
-
-    /// A device connects again to a large mesh in which, by now, nobody else is online.
-    pub fn rejoin_alone(&mut self, host: HostId) {
-        let observed = self.source_of(host, RENDEZVOUS);
-        let (id, certificate) = (self.hosts[host].id, self.hosts[host].certificate.clone());
-        let out = self.rendezvous.rejoin_alone(id, certificate, observed);
-        self.deliver_control(out);
-    }
-
-    /// The rendezvous and its relay stop, or come back with nothing but their database; devices reconnect at once.
-    pub fn set_rendezvous(&mut self, up: bool) {
-        if up {
-            self.rendezvous.up = true;
-            (0..self.hosts.len()).filter(|host| self.hosts[*host].up).collect::<Vec<_>>().into_iter().for_each(
-                |host| {
-                    self.join(host);
-                },
-            );
-        } else {
-            self.rendezvous.stop();
-            self.hosts.iter_mut().for_each(|host| host.node.handle_control_lost());
-        }
-    }
-
-    /// No `Start` reaches `host`, so the other end begins alone.
-    pub fn lose_starts(&mut self, host: HostId) {
-        self.rendezvous.starless = Some(self.hosts[host].id);
-    }
-
-    /// One device loses its control connection.
-    pub fn lose_control(&mut self, host: HostId) {
-        self.hosts[host].node.handle_control_lost();
-        let out = self.rendezvous.leave(self.hosts[host].id);
-        self.deliver_control(out);
-    }
-
-    /// Takes a device out of the network.
-    pub fn revoke(&mut self, host: HostId) {
-        let out = self.rendezvous.revoke(self.hosts[host].id);
-        self.deliver_control(out);
+        // for the oracle, which sees that none comes twice
+        let config = Config { export_sa_keys: true, ..device.config.clone() };
+        Node::new(config, local, bytes(&mut self.rng), wall, self.now)
     }
 
     /// A program of `host` sends an inner packet.
@@ -311,183 +275,176 @@ impl World {
     /// Runs until `until` after the beginning.
     pub fn run_until(&mut self, until: Duration) {
         let end = self.begin + until;
-        loop {
-            let event = self.queue.peek().map(|Reverse(pending)| pending.at);
-            let timer = self.next_timer();
-            let at = [event, timer.map(|(at, _)| at)].into_iter().flatten().min();
-            let Some(at) = at.filter(|at| *at <= end) else { break };
+        while let Some(at) = self.next_at().filter(|at| *at <= end) {
             self.now = self.now.max(at);
-            if event == Some(at) {
-                let Some(Reverse(pending)) = self.queue.pop() else { break };
-                self.happen(pending.what);
-            } else if let Some((_, host)) = timer {
-                self.hosts[host].node.handle_timeout(self.now);
-                self.wakeups += 1;
-                assert!(self.hosts[host].node.poll_timeout().is_none_or(|at| at > self.now), "a timer that is done");
-                self.drain(host);
-            }
+            self.step();
         }
-        self.now = end;
+        self.now = self.now.max(end);
     }
 
-    fn next_timer(&self) -> Option<(Instant, HostId)> {
-        let up = self.hosts.iter().enumerate().filter(|(_, host)| host.up);
-        let timers = up.filter_map(|(id, host)| Some((host.node.poll_timeout()?, id)));
-        timers.min()
+    /// Runs for so long.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(self.elapsed() + time);
     }
 
-    fn happen(&mut self, what: What) {
-        match what {
-            What::Datagram { from, to, bytes } => self.arrive(from, to, &bytes),
-            What::Inside { from, host, bytes } => self.hand_over(host, from, &bytes),
-            What::ToAgent(host, life, message) => {
-                if !self.hosts[host].up || self.hosts[host].life != life {
-                    return;
-                }
-                self.hosts[host].node.handle_control(*message, self.now);
-                self.drain(host);
+    fn next_at(&self) -> Option<Instant> {
+        let event = self.queue.peek().map(|Reverse(pending)| pending.at);
+        let timer = self.deadlines.first().map(|(at, _)| *at);
+        [event, timer, self.rendezvous.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Does the one thing that is due first: events, then the rendezvous's timer, then a host's.
+    fn step(&mut self) {
+        if self.queue.peek().is_some_and(|Reverse(pending)| pending.at <= self.now) {
+            let Some(Reverse(pending)) = self.queue.pop() else { return };
+            match pending.what {
+                What::Datagram(flight, datagram) => self.arrive(flight, &datagram),
+                What::Control(host, message) => self.handle_message(host, message),
             }
-            What::ToServer(node, message) => {
-                if self.rendezvous.up {
-                    let out = self.rendezvous.handle(node, *message);
-                    self.deliver_control(out);
-                }
-            }
+        } else if self.rendezvous.poll_timeout().is_some_and(|at| at <= self.now) {
+            let out = self.rendezvous.handle_timeout(self.now);
+            self.post(out);
+        } else if let Some((_, host)) = self.deadlines.first().copied() {
+            self.hosts[host].node.handle_timeout(self.now);
+            self.wakeups += 1;
+            assert!(self.hosts[host].node.poll_timeout().is_none_or(|at| at > self.now), "a timer that is done");
+            self.drain(host);
         }
     }
 
-    /// A datagram reaches the public address it was sent to.
-    fn arrive(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        if to == RENDEZVOUS {
-            return self.relay(from, bytes);
+    /// A datagram has come to the realm of its destination.
+    fn arrive(&mut self, flight: Flight, datagram: &[u8]) {
+        if flight.to.ip() == SERVER {
+            return self.relay(flight.from, datagram);
         }
-        if let Some(nat) = self.nats.iter().position(|nat| nat.address() == to.ip()) {
-            let Some(inside) = self.nats[nat].inbound(from, to.port(), self.now) else { return };
-            if let Some(host) = self.hosts.iter().position(|host| host.addr == inside) {
-                self.hand_over(host, from, bytes);
-            }
-        } else if let Some(host) = self.hosts.iter().position(|host| host.addr == to && host.nat.is_none()) {
-            self.hand_over(host, from, bytes);
+        let Some((Owner::Host(host), to)) = self.net.descend(flight, self.now) else { return };
+        let fits = self.hosts[host].link.fits(datagram.len(), to.is_ipv4());
+        if to.port() == self.hosts[host].port && fits {
+            self.hand_over(host, flight.from, datagram);
         }
     }
 
-    fn relay(&mut self, from: SocketAddr, frame: &[u8]) {
-        let Ok((channel, inside)) = relay::decode(frame) else { return };
-        if !self.rendezvous.up {
-            return;
-        }
-        if channel == relay::RELAY_ITSELF {
-            if let Ok(relay::Message::Bind(token)) = relay::Message::decode(inside)
-                && self.rendezvous.bind(token, from)
-            {
-                self.enqueue_datagram(RENDEZVOUS, from, relay::Message::Bound.encode(), self.link.one_way);
-            }
-        } else if let Some((to, channel)) = self.rendezvous.forward(from, channel) {
-            let frame = [&relay::encode_header(channel)[..], inside].concat();
-            self.enqueue_datagram(RENDEZVOUS, to, frame, self.link.one_way);
-        }
+    /// The relay sends a datagram.
+    pub(crate) fn answer(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        let flight = Flight { realm: Realm::Public, from: RELAY, to, ttl: USUAL_TTL };
+        self.fly(flight, datagram, self.link);
     }
 
-    fn hand_over(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn hand_over(&mut self, host: HostId, from: SocketAddr, datagram: &[u8]) {
         if !self.hosts[host].up {
             return;
         }
-        self.hosts[host].receive(from, bytes, self.now);
+        if from != RELAY {
+            self.oracle.received(self.hosts[host].id, from, datagram, self.now);
+        }
+        self.hosts[host].receive(from, datagram, &mut self.oracle, self.now);
         self.drain(host);
     }
 
     /// Moves everything that a node wants to the outside.
-    fn drain(&mut self, host: HostId) {
-        let mut outbound = Vec::new();
+    pub(crate) fn drain(&mut self, host: HostId) {
         let elapsed = self.elapsed();
-        let device = &mut self.hosts[host];
+        let (device, mut messages) = (&mut self.hosts[host], Vec::new());
         while let Some(event) = device.node.poll_event() {
             match event {
                 Event::ForwardingChanged => device.forwarding = device.node.forwarding(),
-                Event::Control(message) => outbound.push(message),
-                Event::CertificateReplaced(_)
-                | Event::PathChanged { .. }
-                | Event::PingReply { .. }
-                | Event::SaKeys(_) => device.events.push((elapsed, event)),
+                Event::Control(message) => messages.push(message),
+                Event::SaKeys(keys) => self.oracle.keyed(device.id, &keys, self.now),
+                Event::CertificateReplaced(_) | Event::PathChanged { .. } | Event::PingReply { .. } => {
+                    device.events.push((elapsed, event));
+                }
             }
         }
-        let (id, delay) = (device.id, device.one_way);
-        let mut transmits = Vec::new();
-        while let Some(transmit) = device.node.poll_transmit() {
-            transmits.push(Outbound { to: transmit.to, ttl: transmit.ttl, datagram: transmit.datagram });
+        while let Some(transmit) = self.hosts[host].node.poll_transmit() {
+            self.probes += u64::from(straight(transmit.to).is_some());
+            let outbound = Outbound { to: transmit.to, ttl: transmit.ttl, datagram: transmit.datagram };
+            self.put_on_wire(host, outbound);
         }
-        transmits.into_iter().for_each(|transmit| self.put_on_wire(host, transmit));
-        if self.rendezvous.up {
-            outbound.into_iter().for_each(|message| self.enqueue(delay, What::ToServer(id, Box::new(message))));
+        messages.into_iter().for_each(|message| self.tell_server(host, &message));
+        self.set_deadline(host);
+    }
+
+    pub(crate) fn set_deadline(&mut self, host: HostId) {
+        let next = Some(&self.hosts[host]).filter(|device| device.up).and_then(|device| device.node.poll_timeout());
+        if let Some(old) = std::mem::replace(&mut self.deadline_of[host], next) {
+            self.deadlines.remove(&(old, host));
         }
+        self.deadlines.extend(next.map(|at| (at, host)));
     }
 
     fn put_on_wire(&mut self, host: HostId, outbound: Outbound) {
+        let id = self.hosts[host].id;
+        self.oracle.sent(id, straight(outbound.to), &outbound.datagram, self.now);
         let (to, datagram) = match outbound.to {
             Remote::Direct(to) => (to, outbound.datagram),
             Remote::Relay(RelayChannel { relay, channel }) => {
                 (relay, [&relay::encode_header(channel)[..], &outbound.datagram].concat())
             }
         };
-        let own = self.hosts[host].addr;
-        let neighbour = self.hosts.iter().position(|other| other.addr == to && other.nat.is_some());
-        if let Some(other) = neighbour {
-            if self.hosts[other].nat == self.hosts[host].nat {
-                self.enqueue(LAN_DELAY, What::Inside { from: own, host: other, bytes: datagram });
+        if to == RELAY && !self.has_udp(host) {
+            return self.stream(host, datagram);
+        }
+        let Some(flight) = self.leave(host, to, outbound.ttl.unwrap_or(USUAL_TTL)) else { return };
+        if self.captures {
+            self.captured.push((flight.from, to, datagram.clone()));
+        }
+        let link = self.hosts[host].link;
+        let lost = chance(self.hosts[host].upload_loss_per_mille, &mut self.rng);
+        if !lost && link.fits(datagram.len(), to.is_ipv4()) {
+            self.fly(flight, datagram, link);
+        }
+    }
+
+    /// Takes a datagram of a host out through its NATs, as far as it must go.
+    pub(crate) fn leave(&mut self, host: HostId, to: SocketAddr, ttl: u8) -> Option<Flight> {
+        let (interface, id) = (self.hosts[host].interface(to.ip())?, self.hosts[host].id);
+        let from = SocketAddr::new(interface.ip, self.hosts[host].port);
+        let flight = self.net.ascend(interface.realm, from, to, ttl, self.now);
+        if let Realm::Inside(nat) = interface.realm {
+            let made = self.net.nats[nat].made_within(interface.ip, MINUTE, self.now);
+            self.oracle.mapped(id, made, self.now);
+        }
+        flight
+    }
+
+    /// Carries a datagram over a wire, and over that of its receiver.
+    fn fly(&mut self, flight: Flight, datagram: Vec<u8>, link: Link) {
+        let far_side = match (flight.realm, self.net.owner(flight.realm, flight.to.ip())) {
+            (Realm::Inside(_), Some(Owner::Host(_))) => {
+                return self.enqueue(LAN_DELAY, What::Datagram(flight, datagram));
             }
-            return;
-        }
-        let source = self.source_of(host, to);
-        let dies_on_the_way = outbound.ttl.is_some_and(|ttl| ttl < HOPS_BETWEEN_NATS);
-        self.captured.push((source, to, datagram.clone()));
-        let hairpin = self.hosts[host].nat.is_some_and(|nat| self.nats[nat].address() == to.ip());
-        let lost = self.rng.next_u32() % 1000 < self.link.loss_per_mille + self.hosts[host].upload_loss_per_mille;
-        if dies_on_the_way || hairpin || lost {
-            return;
-        }
-        self.enqueue_datagram(source, to, datagram, self.hosts[host].one_way);
-    }
-
-    /// The address a host has toward `to`: its own, or what its NAT maps it to.
-    fn source_of(&mut self, host: HostId, to: SocketAddr) -> SocketAddr {
-        let (addr, nat) = (self.hosts[host].addr, self.hosts[host].nat);
-        match nat {
-            Some(nat) => self.nats[nat].outbound(addr, to, self.now),
-            None => addr,
+            (Realm::Inside(_), _) => Duration::ZERO,
+            (Realm::Public, Some(Owner::Host(host))) => self.hosts[host].link.one_way,
+            (Realm::Public, Some(Owner::Nat(nat))) => self.net.distance(nat),
+            (Realm::Public, Some(Owner::Server)) => self.link.one_way,
+            (Realm::Public, None) => return,
+        };
+        for delay in link.carry(&mut self.rng) {
+            self.enqueue(delay + far_side, What::Datagram(flight, datagram.clone()));
         }
     }
 
-    fn deliver_control(&mut self, out: Vec<Outgoing>) {
-        for (node, message) in out {
-            if let Some(host) = self.hosts.iter().position(|host| host.id == node) {
-                let (delay, life) = (self.hosts[host].one_way, self.hosts[host].life);
-                self.enqueue(delay, What::ToAgent(host, life, Box::new(message)));
-            }
-        }
-    }
-
-    fn enqueue_datagram(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, delay: Duration) {
-        let jitter = u64::try_from(self.link.jitter.as_micros()).unwrap_or(0);
-        let extra = if jitter == 0 { 0 } else { self.rng.next_u64() % jitter };
-        let far_side = self.link.one_way;
-        self.enqueue(delay + far_side + Duration::from_micros(extra), What::Datagram { from, to, bytes });
-    }
-
-    fn enqueue(&mut self, delay: Duration, what: What) {
+    pub(crate) fn enqueue(&mut self, delay: Duration, what: What) {
         self.sequence += 1;
         self.queue.push(Reverse(Pending { at: self.now + delay, sequence: self.sequence, what }));
     }
 
-    fn certificate(&mut self, index: u8, secret: &StaticSecret) -> Certificate {
+    pub(crate) fn host_of(&self, node: NodeId) -> Option<HostId> {
+        self.by_node.get(&node).copied()
+    }
+
+    fn certificate(&mut self, index: usize, secret: &StaticSecret) -> Certificate {
         let identity = IdentitySecret::new(&bytes(&mut self.rng));
+        let index = u16::try_from(index).expect("a world has fewer than 65,536 devices");
+        let [high, low] = index.to_be_bytes();
         let mut id = [0; 16];
-        id[15] = index;
+        id[14..].copy_from_slice(&[high, low]);
         Certificate {
             network: self.rendezvous.network.id,
             node: NodeId::new(id),
             name: format!("host-{index}"),
-            v4: Ipv4Addr::new(100, 64, 0, index),
-            v6: Ipv6Addr::new(0xfd00, 0x4e, 0, 0, 0, 0, 0, index.into()),
+            v4: Ipv4Addr::new(100, 64, high, low),
+            v6: Ipv6Addr::new(0xfd00, 0x4e, 0, 0, 0, 0, 0, index),
             static_key: secret.public(),
             identity_key: identity.public(),
             routes: Vec::new(),
@@ -518,15 +475,19 @@ impl Ord for Pending {
     }
 }
 
-fn bytes(rng: &mut ChaCha20Rng) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    rng.fill_bytes(&mut bytes);
-    bytes
+/// The address of another device that a remote stands for.
+fn straight(remote: Remote) -> Option<SocketAddr> {
+    match remote {
+        Remote::Direct(to) if to != RELAY => Some(to),
+        Remote::Direct(_) | Remote::Relay(_) => None,
+    }
 }
 
-const RENDEZVOUS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3480);
+fn byte(index: usize) -> u8 {
+    u8::try_from(index).expect("a world has fewer than 255 hosts and NATs")
+}
+
 /// Any day will do; certificates are valid around it.
-const BEGIN: UnixTime = UnixTime::from_secs(1_800_000_000);
-/// An opener with a smaller TTL has left its own NAT and not reached the other.
-const HOPS_BETWEEN_NATS: u8 = 8;
+pub(crate) const BEGIN: UnixTime = UnixTime::from_secs(1_800_000_000);
+/// One switch, or one access point.
 const LAN_DELAY: Duration = Duration::from_micros(300);

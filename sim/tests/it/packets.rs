@@ -1,45 +1,12 @@
-//! Inner packets that tests send, each with a number so that loss and order show.
+//! The numbers that inner packets of the tests carry.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 
-use warren_sim::{Host, HostId, World};
-
-/// An IPv4 UDP packet of `number` from one host's overlay address to another's, with 64 bytes of payload.
-pub(crate) fn numbered(world: &World, from: HostId, to: HostId, number: u32) -> Vec<u8> {
-    let (source, destination) = (v4(&world.hosts[from]), v4(&world.hosts[to]));
-    let payload_len: u16 = 64;
-    let mut packet = vec![0x45, 0];
-    packet.extend((28 + payload_len).to_be_bytes());
-    packet.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
-    packet.extend(source.octets());
-    packet.extend(destination.octets());
-    let checksum = header_checksum(&packet);
-    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
-    packet.extend([0x1f, 0x90, 0x1f, 0x90]);
-    packet.extend((8 + payload_len).to_be_bytes());
-    packet.extend([0, 0]);
-    packet.extend(number.to_be_bytes());
-    packet.resize(28 + usize::from(payload_len), 0xa5);
-    packet
-}
+use warren_sim::Host;
+pub(crate) use warren_sim::numbered;
 
 /// The numbers of the packets that arrived.
 pub(crate) fn numbers(host: &Host) -> BTreeSet<u32> {
     let number = |packet: &Vec<u8>| u32::from_be_bytes(packet[28..32].try_into().expect("four bytes"));
     host.received.iter().map(number).collect()
-}
-
-fn v4(host: &Host) -> Ipv4Addr {
-    match host.overlay(warren_proto::keys::Family::V4) {
-        IpAddr::V4(ip) => ip,
-        IpAddr::V6(_) => unreachable!("asked for IPv4"),
-    }
-}
-
-fn header_checksum(header: &[u8]) -> u16 {
-    let (words, _) = header.as_chunks::<2>();
-    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded twice")
 }

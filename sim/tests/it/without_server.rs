@@ -19,7 +19,7 @@ fn two_that_restart_behind_home_routers_find_each_other_where_they_were() {
         world.run_until(Duration::from_secs(5));
 
         world.set_rendezvous(false);
-        world.nats.iter_mut().for_each(warren_sim::Nat::reboot);
+        (0..2).for_each(|nat| world.reboot_nat(nat));
         world.restart_from_memory(0, None);
         later(&mut world, Duration::from_millis(700));
         world.restart_from_memory(1, None);
@@ -98,7 +98,7 @@ fn what_an_earlier_run_knew_is_replaced_by_what_the_rendezvous_says() {
 fn a_common_peer_brings_two_together_whose_nats_changed_their_ports() {
     for (seed, common) in [(0, None), (1, Some(NatKind::FULL_CONE)), (2, None), (3, Some(NatKind::FULL_CONE))] {
         let mut world = trio(seed, common);
-        world.nats[..2].iter_mut().for_each(warren_sim::Nat::reboot);
+        (0..2).for_each(|nat| world.reboot_nat(nat));
 
         world.restart_from_memory(0, Some(61_000));
         later(&mut world, Duration::from_millis(300));
@@ -113,7 +113,7 @@ fn a_common_peer_brings_two_together_whose_nats_changed_their_ports() {
 #[test]
 fn one_that_lost_its_rendezvous_and_its_port_is_brought_to_a_peer_that_stayed() {
     let mut world = trio(4, None);
-    world.nats[0].reboot();
+    world.reboot_nat(0);
 
     world.restart_from_memory(0, Some(61_000));
     later(&mut world, Duration::from_secs(15));
