@@ -2,6 +2,7 @@
 
 mod chaos;
 mod connect;
+mod nat_matrix;
 mod packets;
 mod recover;
 mod roam;
