@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod check;
 mod matrix;
+mod population;
 mod postgres;
 mod profile;
 mod setup;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
 use crate::matrix::MatrixArgs;
+use crate::population::PopulationArgs;
 use crate::profile::ProfileArgs;
 use crate::setup::Purpose;
 
@@ -49,6 +51,8 @@ enum Task {
     Matrix(MatrixArgs),
     /// Where the time of the data plane goes: a flame graph of one agent under one TCP flow.
     Profile(ProfileArgs),
+    /// Ten thousand simulated agents: how many pairs become direct, how soon, at which cost; writes docs/population.md.
+    Population(PopulationArgs),
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
     Demo {
         /// End by itself; exit code 0 only if everything happened.
@@ -94,6 +98,7 @@ fn execute(task: &Task) -> Result<()> {
             setup::run(&workspace, Purpose::Profile)?;
             profile::run(&workspace, arguments)
         }
+        Task::Population(arguments) => population::run(&workspace, arguments),
         Task::Demo { once } => {
             setup::run(&workspace, Purpose::Demo)?;
             system::demo(&workspace, *once)
