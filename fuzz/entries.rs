@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use warren_proto::certificate::{IdentitySecret, NetworkSigner, VerifiedCertificate};
-use warren_proto::control::{Invite, ToAgent, ToServer, decode_candidates, encode_candidates};
+use warren_proto::control::{Invite, ToAgent, ToServer, decode_candidates, encode_candidates, tunnel as websocket};
 use warren_proto::crypto::{Preference, Suite};
 use warren_proto::handshake::{Initiator, LocalIdentity, Responder, Tai64n};
 use warren_proto::inner;
@@ -33,6 +33,7 @@ pub(crate) const ALL: &[Entry] = &[
     ("open_esp", open_esp),
     ("path_probe", path_probe),
     ("relay_frame", relay_frame),
+    ("tunnel", tunnel),
     ("wire", wire),
 ];
 
@@ -163,6 +164,13 @@ pub(crate) fn relay_frame(frame: &[u8]) {
     }
     if let Ok(message) = relay::Message::decode(frame) {
         assert_eq!(message.encode()[relay::HEADER_LEN..], *frame);
+    }
+}
+
+/// A message of a WebSocket.
+pub(crate) fn tunnel(message: &[u8]) {
+    if let Ok((service, datagram)) = websocket::decode(message) {
+        assert_eq!(websocket::encode(service, datagram), message);
     }
 }
 

@@ -21,6 +21,14 @@ pub struct RelayChannel {
     pub channel: u32,
 }
 
+impl RelayChannel {
+    /// Whether frames go to the near end of a WebSocket on this very host, which carries them on: a relay that others can
+    /// reach has no loopback address.
+    pub const fn is_tunnelled(&self) -> bool {
+        self.relay.ip().is_loopback()
+    }
+}
+
 /// Explicit congestion notification bits of an IP header (RFC 3168 section 5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[repr(u8)]

@@ -60,6 +60,8 @@ const MAX_INVITE: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use warren_proto::control::usual_web;
+
     use super::*;
 
     #[test]
@@ -76,7 +78,8 @@ mod tests {
     fn an_invite_may_come_from_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("invite");
-        let invite = Invite { servers: vec!["vpn.example.org:443".to_owned()], pin: [7; 32], secret: [9; 16] };
+        let servers = vec!["vpn.example.org:443".to_owned()];
+        let invite = Invite { web: usual_web(&servers[0]), servers, pin: [7; 32], secret: [9; 16] };
         std::fs::write(&file, format!("{invite}\n")).unwrap();
 
         let word = check(&read_key(&format!("file:{}", file.display())).unwrap()).unwrap();

@@ -108,7 +108,9 @@ fn tell_path(peer: NodeId, selection: Option<&Selection>) {
         Some(via @ (Via::Ipv4 | Via::Ipv6 | Via::Lan)) => {
             info!(peer.id = %peer, path.via = via.name(), "peer {peer} is direct");
         }
-        Some(via @ Via::UdpRelay) => info!(peer.id = %peer, path.via = via.name(), "peer {peer} is relayed"),
+        Some(via @ (Via::UdpRelay | Via::WebSocketRelay)) => {
+            info!(peer.id = %peer, path.via = via.name(), "peer {peer} is relayed")
+        }
         None => info!(peer.id = %peer, "peer {peer} has no path"),
     }
 }

@@ -214,7 +214,7 @@ fn nat_of(report: NatReport, observed: Vec<SocketAddr>) -> Nat {
 fn kind(via: Via) -> PathKind {
     match via {
         Via::Ipv4 | Via::Ipv6 | Via::Lan => PathKind::Direct,
-        Via::UdpRelay => PathKind::Relay,
+        Via::UdpRelay | Via::WebSocketRelay => PathKind::Relay,
     }
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use warren_proto::certificate::{Certificate, IdentitySecret, NetworkSigner, verify_identity};
 use warren_proto::control::{
     ALPN, EXPORTER_LABEL, Enroll, Enrolled, Invite, Map, Network, Peer, Refused, RefusedCode, ToAgent, ToServer,
-    Welcome, proof_input,
+    Welcome, proof_input, usual_web,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NodeId, StaticPublic, StaticSecret, UnixTime};
 
@@ -80,12 +80,13 @@ impl Rendezvous {
     }
 
     pub(crate) fn invite(&self) -> String {
-        Invite { servers: vec![self.addr.to_string()], pin: self.pin, secret: SECRET }.to_string()
+        self.invite_with_pin_of(self)
     }
 
     /// An invite that sends its holder to `self` with the key of another.
     pub(crate) fn invite_with_pin_of(&self, other: &Self) -> String {
-        Invite { servers: vec![self.addr.to_string()], pin: other.pin, secret: SECRET }.to_string()
+        let servers = vec![self.addr.to_string()];
+        Invite { web: usual_web(&servers[0]), servers, pin: other.pin, secret: SECRET }.to_string()
     }
 
     pub(crate) fn set_mood(&self, mood: Mood) {

@@ -1,17 +1,19 @@
 //! Messages between agent and rendezvous, as values that are valid because they exist.
 //!
 //! `control.proto` is the wire format and states the compatibility rule; `convert` is the only place that sees the
-//! generated types. The transport (QUIC, later WebSocket) and all decisions are left to agent and rendezvous.
+//! generated types. The transport (QUIC, over UDP or inside
+//! a WebSocket by `tunnel`) and all decisions are left to agent and rendezvous.
 
 mod convert;
 mod invite;
+pub mod tunnel;
 
 use std::net::SocketAddr;
 
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
 pub use crate::candidate::{CandidateSet, NatMapping, NatReport};
-pub use invite::{InvalidInvite, Invite};
+pub use invite::{InvalidInvite, Invite, usual_web};
 
 /// The version of these messages that this build speaks.
 pub const PROTOCOL: u32 = 1;

@@ -230,6 +230,7 @@ impl Agent {
 
     pub(super) fn via(&self, remote: Remote) -> Via {
         match (remote, Tier::of(remote, &self.site)) {
+            (Remote::Relay(channel), _) if channel.is_tunnelled() => Via::WebSocketRelay,
             (Remote::Relay(_), _) => Via::UdpRelay,
             (Remote::Direct(_), Tier::Lan) => Via::Lan,
             (Remote::Direct(addr), _) if addr.is_ipv6() => Via::Ipv6,

@@ -152,6 +152,8 @@ pub enum Via {
     Lan,
     /// Through a relay over UDP.
     UdpRelay,
+    /// Through a relay, and to it inside a WebSocket.
+    WebSocketRelay,
 }
 
 impl Via {
@@ -162,6 +164,7 @@ impl Via {
             Self::Ipv6 => "ipv6",
             Self::Lan => "lan",
             Self::UdpRelay => "udp-relay",
+            Self::WebSocketRelay => "websocket-relay",
         }
     }
 
@@ -169,7 +172,7 @@ impl Via {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Ipv4 | Self::Ipv6 | Self::Lan => "direct",
-            Self::UdpRelay => "relay",
+            Self::UdpRelay | Self::WebSocketRelay => "relay",
         }
     }
 }

@@ -15,7 +15,7 @@ use warren_proto::candidate::{Candidate, CandidateKind};
 use warren_proto::certificate::{Certificate, NetworkSigner};
 use warren_proto::control::{
     AttemptReport, CandidateSet, Hello, Invite, Map, PairOpened, Refused, RefusedCode, Start, ToAgent, ToServer,
-    Verdict, encode_candidates,
+    Verdict, encode_candidates, tunnel,
 };
 use warren_proto::handshake::{Initiator, Responder, Tai64n};
 use warren_proto::inner::Template;
@@ -54,8 +54,14 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut seeds = handshake_seeds();
     seeds.extend(control_seeds());
     seeds.extend(packet_seeds());
-    let invite = Invite { servers: vec!["192.0.2.10:443".to_owned()], pin: [1; 32], secret: [2; 16] };
-    seeds.push(("invite", "one-server", invite.to_string().into_bytes()));
+    for (seed, web) in [("one-server", "https://192.0.2.10"), ("web-elsewhere", "https://192.0.2.10:8443")] {
+        let servers = vec!["192.0.2.10:443".to_owned()];
+        let invite = Invite { servers, web: web.to_owned(), pin: [1; 32], secret: [2; 16] };
+        seeds.push(("invite", seed, invite.to_string().into_bytes()));
+    }
+    for (seed, service) in [("control", tunnel::Service::Control), ("relay", tunnel::Service::Relay)] {
+        seeds.push(("tunnel", seed, tunnel::encode(service, &[0x0c, 1, 0, 0])));
+    }
     let signed = certificate().sign(&NetworkSigner::new(&entries::NETWORK_KEY)).unwrap();
     seeds.push(("certificate", "with-routes", signed[..signed.len() - 64].to_vec()));
     let id = ProbeId([5; 12]);

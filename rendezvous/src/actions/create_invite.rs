@@ -59,7 +59,8 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
         .await?;
     tx.commit().await?;
     let servers = vec![public::control_addr(app.config(), network.as_ref())];
-    let invite = Invite { servers, pin: app.server_key().pin(), secret };
+    let web = public::web_url(app.config(), network.as_ref());
+    let invite = Invite { servers, web, pin: app.server_key().pin(), secret };
     Ok(CreatedInvite { invite, id: stored.id, expires_at: stored.expires_at })
 }
 

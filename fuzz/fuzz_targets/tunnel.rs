@@ -1,0 +1,7 @@
+//! See `entries::tunnel`.
+#![no_main]
+
+#[path = "../entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::tunnel(bytes));
