@@ -14,7 +14,7 @@ use warren_proto::keys::{NetworkId, UnixTime};
 use crate::actions;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::Hub;
+use crate::control::{Hub, Tunnels};
 use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
 use crate::limits::SourceLimit;
 use crate::relay::Table;
@@ -35,6 +35,7 @@ struct Inner {
     network: NetworkRow,
     hub: Hub,
     enrolments: Mutex<SourceLimit>,
+    tunnels: Tunnels,
 }
 
 impl App {
@@ -55,7 +56,20 @@ impl App {
         let enrolments = Mutex::new(SourceLimit::new(ENROLMENTS_PER_SECOND, ENROLMENTS_BURST, Instant::now()));
         let rng = Mutex::new(rng);
         let clock = Box::new(clock);
-        Ok(Self(Arc::new(Inner { config, store, clock, rng, data_dir, server_key, signer, network, hub, enrolments })))
+        let tunnels = Tunnels::new(Instant::now());
+        Ok(Self(Arc::new(Inner {
+            config,
+            store,
+            clock,
+            rng,
+            data_dir,
+            server_key,
+            signer,
+            network,
+            hub,
+            enrolments,
+            tunnels,
+        })))
     }
 
     /// The settings in force.
@@ -91,6 +105,11 @@ impl App {
     /// Who is connected, and what they report.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// The WebSockets of those that UDP does not reach.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.0.tunnels
     }
 
     /// Wall-clock time.

@@ -50,7 +50,7 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 /// What one subscriber surely has: an IPv4 address, an IPv6 /56 (RFC 6177).
-fn prefix(source: IpAddr) -> u64 {
+pub(crate) fn prefix(source: IpAddr) -> u64 {
     match source.to_canonical() {
         IpAddr::V4(ip) => u32::from(ip).into(),
         IpAddr::V6(ip) => (u128::from(ip) >> 72) as u64 | 1 << 63,

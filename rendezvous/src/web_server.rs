@@ -10,6 +10,8 @@ use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConnection;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -74,14 +76,20 @@ impl WebServer {
 async fn accept(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, router: Router) {
     // small patches of a live page must not wait for each other
     let _ = stream.set_nodelay(true);
+    // nor the datagrams of a WebSocket behind many others that the kernel has not sent yet
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     match tls {
         None => converse(stream, from, router).await,
-        Some(tls) => match timeout(BEGIN_WITHIN, tls.accept(stream)).await {
+        Some(tls) => match timeout(BEGIN_WITHIN, tls.accept_with(stream, bound)).await {
             Ok(Ok(stream)) => converse(stream, from, router).await,
             Ok(Err(error)) => debug!(%error, "a browser did not complete TLS"),
             Err(_) => {}
         },
     }
+}
+
+fn bound(session: &mut ServerConnection) {
+    session.set_buffer_limit(Some(SEALED));
 }
 
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: SocketAddr, router: Router) {
@@ -92,13 +100,19 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(BEGIN_WITHIN);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(KEEP_ALIVE)).max_concurrent_streams(MAX_STREAMS);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await {
+    if let Err(error) =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)).await
+    {
         debug!(%error, "a browser's connection ended badly");
     }
 }
 
-/// A page of a browser holds one; a lab of browsers and scripts holds a few hundred.
+/// A page of a browser holds one; a lab of browsers and scripts holds a few hundred. A WebSocket gives its place back, for
+/// there is another limit for those.
 const MAX_CONNECTIONS: usize = 2048;
+/// What the kernel may hold of a connection that is not sent yet, and what TLS may hold in front of it.
+const UNSENT: u32 = 16 * 1024;
+const SEALED: usize = 32 * 1024;
 /// For the TLS handshake, and for the head of each request.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// Notices a laptop that closed its lid with a live page open.

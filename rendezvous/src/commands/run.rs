@@ -46,6 +46,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         .with_context(|| format!("listen for STUN on {} and the next port (UDP)", config.stun_listen))?;
     let stun_addrs = stun.addrs().context("read the STUN addresses")?;
     let (quic_addr, web_addr) = (listener.addr()?, web.addr());
+    app.tunnels().serve(quic_addr, relay.addr());
     app.hub().load(app.store()).await.context("read the devices")?;
     let (host, dashboard) = remember_public(app, quic_addr, web_addr).await?;
     let public = Arc::new(Mutex::new(Vec::new()));

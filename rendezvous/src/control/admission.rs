@@ -13,11 +13,11 @@ use warren_proto::keys::{IdentityPublic, NodeId};
 
 use super::Services;
 use super::connection::refused;
+use super::tunnel::observed;
 use crate::actions::{self, Enrolment};
 use crate::app::App;
 use crate::domain::DeviceState;
 use crate::error::Error;
-use crate::limits::canonical;
 
 /// A device that may come in, and what it hears first.
 pub(super) struct Admitted {
@@ -53,7 +53,7 @@ async fn admit_new(
 ) -> Result<Admitted, Refused> {
     check_protocol(enroll.protocol)?;
     check_proof(connection, &enroll.identity_key, &enroll.proof)?;
-    let observed = canonical(connection.remote_address());
+    let observed = observed(app, connection.remote_address());
     app.allow_enrolment(observed.ip()).then_some(()).ok_or_else(|| {
         refused(RefusedCode::RateLimited, "too many attempts to enrol from this address; wait a minute")
     })?;
@@ -160,9 +160,13 @@ fn arrival(app: &App, connection: &Connection, welcome: &Welcome, device: NodeId
 }
 
 fn welcome(app: &App, services: &Services, connection: &Connection, certificate: Vec<u8>, token: [u8; 16]) -> Welcome {
-    let observed = canonical(connection.remote_address());
-    let local = connection.local_ip();
-    let relay = services.relay.and_then(|socket| services.reachable(socket, observed, local));
+    let observed = observed(app, connection.remote_address());
+    let tunnelled = app.tunnels().client(connection.remote_address()).is_some();
+    // our own end of a tunnel says nothing of where we are
+    let local = connection.local_ip().filter(|_| !tunnelled);
+    let reach = |socket| services.reachable(socket, observed, local);
+    // a tunnel leads to the relay, wherever that is
+    let relay = services.relay.and_then(|relay| reach(relay).or_else(|| tunnelled.then_some(relay)));
     Welcome {
         protocol: PROTOCOL,
         certificate,

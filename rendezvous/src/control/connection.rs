@@ -20,9 +20,9 @@ use super::Services;
 use super::admission::{self, Admitted};
 use super::hub;
 use super::queue::{Outgoing, Receiver};
+use super::tunnel::observed;
 use crate::actions;
 use crate::app::App;
-use crate::limits::canonical;
 
 type Reader = FramedRead<RecvStream, LengthDelimitedCodec>;
 type Writer = FramedWrite<SendStream, LengthDelimitedCodec>;
@@ -78,6 +78,7 @@ async fn introduce(
             }
             if let Some(queue) = app.hub().attach(number, arrival, token, first) {
                 reader.decoder_mut().set_max_frame_length(MAX_MESSAGE);
+                app.tunnels().prove(connection.remote_address());
                 info!(device = %device, "device {device} is online");
                 return Ok((Session { device, number, queue }, (reader, writer)));
             }
@@ -191,7 +192,7 @@ async fn measure(app: &App, connection: &Connection, device: NodeId, number: u64
     let closed = connection.closed();
     tokio::pin!(closed);
     while timeout(MEASURE_EVERY, &mut closed).await.is_err() {
-        let observed = canonical(connection.remote_address());
+        let observed = observed(app, connection.remote_address());
         app.hub().handle_measurement(device, number, observed, connection.rtt());
     }
 }

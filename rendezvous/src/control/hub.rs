@@ -227,6 +227,11 @@ impl Hub {
         self.tell(LiveEvent::Presence { device });
     }
 
+    /// A socket that devices may have bound is gone.
+    pub(super) fn unbind_relay(&self, address: SocketAddr) {
+        self.lock_relay().unbind(address);
+    }
+
     pub(super) fn handle_candidates(&self, device: NodeId, set: CandidateSet) {
         let mut state = self.lock();
         state.coordinator.handle_candidates(device, set, Instant::now());

@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::tunnel::observed;
 use super::{connection, endpoint, tls};
 use crate::app::App;
-use crate::limits::{SourceLimit, canonical};
+use crate::limits::SourceLimit;
 
 /// Where the other services are, for agents' welcomes.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +117,8 @@ impl Listener {
         let unproved = Arc::new(Semaphore::new(MAX_UNPROVED));
         let mut limit = SourceLimit::new(PER_SECOND, BURST, Instant::now());
         while let Some(incoming) = self.endpoint.accept().await {
-            let Some(incoming) = admit(incoming, &unproved, &mut limit) else { continue };
+            let source = observed(app, incoming.remote_address()).ip();
+            let Some(incoming) = admit(incoming, source, &unproved, &mut limit) else { continue };
             let (Ok(place), Ok(trial)) =
                 (Arc::clone(&connections).try_acquire_owned(), Arc::clone(&unproved).try_acquire_owned())
             else {
@@ -145,7 +147,7 @@ impl Listener {
 }
 
 /// Lets a connection attempt through, or makes it prove its address first, or drops it.
-fn admit(incoming: Incoming, unproved: &Semaphore, limit: &mut SourceLimit) -> Option<Incoming> {
+fn admit(incoming: Incoming, source: IpAddr, unproved: &Semaphore, limit: &mut SourceLimit) -> Option<Incoming> {
     let validated = incoming.remote_address_validated();
     if !validated && unproved.available_permits() < MAX_UNPROVED / 2 {
         // under load a handshake costs us nothing before the source has shown that it is not forged
@@ -157,7 +159,7 @@ fn admit(incoming: Incoming, unproved: &Semaphore, limit: &mut SourceLimit) -> O
             }
         }
     }
-    if !limit.allow(canonical(incoming.remote_address()).ip(), Instant::now()) {
+    if !limit.allow(source, Instant::now()) {
         incoming.refuse();
         return None;
     }

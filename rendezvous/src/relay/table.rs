@@ -105,11 +105,14 @@ impl Table {
         }
     }
 
-    /// A device connected: `token` binds addresses for it, without further proof those of the `validated` host.
+    /// A device connected: `token` binds addresses for it, without further proof those of the `validated` host. What an
+    /// earlier connection of it bound stays bound until then: a device that changes its way to us loses no frame.
     pub fn admit(&mut self, device: NodeId, token: Token, validated: IpAddr) {
-        self.dismiss(device);
+        let earlier = self.devices.entry(device).or_default().connection.replace(Connection { token, validated });
+        if let Some(earlier) = earlier {
+            self.by_token.remove(&earlier.token);
+        }
         self.by_token.insert(token, device);
-        self.devices.entry(device).or_default().connection = Some(Connection { token, validated });
     }
 
     /// A device's control connection moved.
@@ -130,6 +133,13 @@ impl Table {
         } else {
             self.set_bound(device, None);
         }
+    }
+
+    /// An address is no longer that of whoever bound it.
+    pub fn unbind(&mut self, address: SocketAddr) {
+        let holders = self.devices.iter().filter(|(_, device)| device.bound.is_some_and(|end| end.device == address));
+        let holders: Vec<NodeId> = holders.map(|(id, _)| *id).collect();
+        holders.into_iter().for_each(|device| self.set_bound(device, None));
     }
 
     /// Joins two numbers. Opening again what is open changes nothing.
@@ -507,6 +517,36 @@ mod tests {
 
         let verdict = handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
         assert_eq!(verdict, Verdict::Forward(end("192.0.2.2:6001")));
+    }
+
+    #[test]
+    fn a_device_that_connects_anew_keeps_its_address_until_it_binds_another() {
+        let mut table = pair();
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
+        let forwarded = |table: &mut Table| handle(table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+
+        table.admit(BERT, [3; 16], addr("192.0.2.2:1").ip());
+        let meanwhile = forwarded(&mut table);
+        let old_token = handle(&mut table, addr("192.0.2.2:7000"), &mut bind(2));
+        handle(&mut table, addr("192.0.2.2:6001"), &mut bind(3));
+
+        assert_eq!(meanwhile, Verdict::Forward(end("192.0.2.2:6000")));
+        assert_eq!(old_token, Verdict::Drop(Dropped::UnknownToken));
+        assert_eq!(forwarded(&mut table), Verdict::Forward(end("192.0.2.2:6001")));
+    }
+
+    #[test]
+    fn an_address_that_is_gone_is_nobodys() {
+        let mut table = pair();
+        handle(&mut table, addr("192.0.2.1:5000"), &mut bind(1));
+        handle(&mut table, addr("192.0.2.2:6000"), &mut bind(2));
+
+        table.unbind(addr("192.0.2.2:6000"));
+
+        let to = handle(&mut table, addr("192.0.2.1:5000"), &mut frame(10, b"x"));
+        let from = handle(&mut table, addr("192.0.2.2:6000"), &mut frame(20, b"x"));
+        assert_eq!((to, from), (Verdict::Drop(Dropped::PeerUnbound), Verdict::Drop(Dropped::Source)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Devices as the list and their own page show them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use warren_proto::keys::{NodeId, UnixTime};
 
@@ -93,6 +94,11 @@ impl DeviceList {
     }
 }
 
+/// A device behind a WebSocket has no port of interest.
+fn seen_from(address: SocketAddr) -> String {
+    if address.port() == 0 { format!("{}, by WebSocket", address.ip()) } else { address.to_string() }
+}
+
 /// The mesh in one line.
 fn summary(devices: &[DeviceView]) -> String {
     if devices.is_empty() {
@@ -153,7 +159,7 @@ impl Device {
             hostname: device.hostname.clone(),
             os: device.os.clone(),
             agent_version: device.agent_version.clone(),
-            observed: view.presence.as_ref().map(|presence| presence.observed.to_string()),
+            observed: view.presence.as_ref().map(|presence| seen_from(presence.observed)),
             identity_key: device.identity_key.to_string(),
             static_key: device.static_key.to_string(),
             epoch: device.epoch,

@@ -3,6 +3,9 @@
 pub(crate) mod agent;
 mod enrolment;
 mod mesh;
+mod tunnel;
+
+use std::net::SocketAddr;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,6 +21,7 @@ use warren_rendezvous::domain::Actor;
 /// A server with every socket open.
 pub(crate) struct Running {
     pub(crate) app: App,
+    pub(crate) web: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<anyhow::Result<()>>,
 }
@@ -40,8 +44,10 @@ impl Running {
             let stop = async { drop(stopped.await) };
             serve(&serving, stop, |line| drop(ready.send(line.to_owned()))).await
         });
-        is_ready.await.unwrap();
-        Self { app, stop, served }
+        let line = is_ready.await.unwrap();
+        let (_, web) = line.split_once("web=").unwrap();
+        let web = web.split(' ').next().unwrap().parse().unwrap();
+        Self { app, web, stop, served }
     }
 
     /// Stops as on SIGTERM.
