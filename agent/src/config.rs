@@ -9,6 +9,7 @@ use warren_proto::config::Config as NodeConfig;
 use warren_proto::crypto::{Preference, Suite};
 
 use crate::cli::DaemonArgs;
+use crate::control::{Exceptions, InvalidProxy, Proxies, Proxy};
 use crate::cpu;
 use crate::exit::{Exit, Failure};
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub lan_discovery: bool,
     /// Where the keys of security associations are written, for Wireshark.
     pub sa_keylog: Option<PathBuf>,
+    /// Proxies on the way to web servers.
+    pub proxies: Proxies,
     /// What the protocol core is told.
     pub node: NodeConfig,
 }
@@ -49,6 +52,7 @@ impl Config {
             tun: args.tun,
             port: args.port,
             threads: args.threads.into(),
+            proxies: proxies(&variable)?,
             offload: !args.no_offload && variable("WARREN_NO_OFFLOAD").is_none(),
             port_mapping: !args.no_port_mapping && variable("WARREN_NO_PORT_MAPPING").is_none(),
             lan_discovery: !args.no_lan_discovery && variable("WARREN_NO_LAN_DISCOVERY").is_none(),
@@ -77,6 +81,26 @@ pub fn no_color() -> bool {
 /// A variable's value; an empty one counts as not set.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the usual variables say, in either spelling.
+fn proxies(read: &dyn Fn(&str) -> Option<String>) -> Result<Proxies, Failure> {
+    let first = |names: &[&str]| {
+        let found = names.iter().find_map(|name| Some((*name, read(name)?)));
+        let parsed = found.map(|(name, text)| Proxy::parse(&text).map_err(|error| not_a_proxy(name, error)));
+        parsed.transpose()
+    };
+    Ok(Proxies {
+        https: first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?,
+        http: first(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])?,
+        except: Exceptions::parse(&read("NO_PROXY").or_else(|| read("no_proxy")).unwrap_or_default()),
+    })
+}
+
+/// The value is not quoted: it may hold a password.
+fn not_a_proxy(name: &str, error: InvalidProxy) -> Failure {
+    Failure::new(Exit::Usage, format!("the variable {name} is {error}"))
+        .remedy("Correct it, or start the daemon without it: other kinds of proxy are of no use to it.")
 }
 
 /// What a person asked for, else what this processor does best.
@@ -130,6 +154,30 @@ mod tests {
         for has_aes in [false, true] {
             assert_eq!(preference(Some(Suite::Aes256Gcm), has_aes), Preference::Asked(Suite::Aes256Gcm));
         }
+    }
+
+    #[test]
+    fn the_more_special_variable_names_the_proxy_in_either_spelling() {
+        let environment =
+            [("all_proxy", "http://other:1"), ("https_proxy", "http://web:2"), ("no_proxy", "example.org")];
+        let read =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+
+        let proxies = proxies(&read).unwrap();
+
+        assert_eq!(proxies.https, Some(Proxy::parse("http://web:2").unwrap()));
+        assert_eq!(proxies.http, Some(Proxy::parse("http://other:1").unwrap()));
+        assert_eq!(proxies.except, Exceptions::parse("example.org"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_a_usage_error_that_keeps_its_password() {
+        let read = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://ada:sesame@proxy".to_owned());
+
+        let failure = proxies(&read).unwrap_err();
+
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.text.contains("HTTPS_PROXY") && !failure.text.contains("sesame"), "{failure}");
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Gatherer {
         self.seen_from.clear();
     }
 
+    /// Nothing of what servers saw of us is offered any more: UDP does not get out.
+    pub fn forget_seen(&mut self) {
+        self.start_epoch();
+        self.reflexive.clear();
+    }
+
     /// Notes how `server` sees us; `true` when that is news.
     pub fn note_seen(&mut self, server: SocketAddr, mapped: SocketAddr, now: Instant) -> bool {
         if !is_usable(mapped) || (self.seen_from.len() >= MAX_SERVERS && !self.seen_from.contains_key(&server)) {
@@ -267,6 +273,17 @@ mod tests {
         assert_eq!(gatherer.candidates().epoch, 2);
         assert_eq!(gatherer.nat(), NatReport::default());
         assert!(gatherer.candidates().candidates.iter().any(|candidate| candidate.kind == CandidateKind::Reflexive));
+    }
+
+    #[test]
+    fn where_udp_is_blocked_nothing_is_offered_that_servers_saw() {
+        let mut gatherer = behind_nat(&[51_000, 51_001]);
+
+        gatherer.forget_seen();
+
+        let set = gatherer.candidates();
+        assert_eq!((set.epoch, set.nat, gatherer.observed()), (2, NatReport::default(), Vec::new()));
+        assert!(set.candidates.iter().all(|candidate| candidate.kind == CandidateKind::Host));
     }
 
     #[test]

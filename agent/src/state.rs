@@ -60,6 +60,9 @@ pub struct Enrolment {
     /// Addresses those names had when they last answered: a device whose DNS is down still finds its server.
     #[serde(default)]
     pub addresses: Vec<SocketAddr>,
+    /// Origin of its web server, as last heard; `None` from a version that did not ask.
+    #[serde(default)]
+    pub web: Option<String>,
     /// SHA-256 of the rendezvous's public key.
     #[serde(serialize_with = "hex", deserialize_with = "unhex")]
     pub pin: [u8; 32],
@@ -335,6 +338,7 @@ mod tests {
             enrolment: Some(Enrolment {
                 servers: vec!["vpn.example.org:443".to_owned()],
                 addresses: vec!["203.0.113.1:443".parse().unwrap()],
+                web: Some("https://vpn.example.org".to_owned()),
                 pin: [7; 32],
                 node: NodeId::new([3; 16]),
                 certificate: vec![1, 2, 3],

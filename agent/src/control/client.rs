@@ -1,17 +1,21 @@
-//! The client that never gives up: connects, serves the connection, waits, connects again.
+//! The client that never gives up: connects, serves the connection, goes over to a better one, waits, connects again.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::debug;
+use tokio::time::sleep;
+use tracing::{debug, info};
 use warren_proto::control::{RefusedCode, ToServer};
 
 use super::backoff::Backoff;
-use super::connection::{self, End, Link};
-use super::{Event, Opening, ServerPlace, Unreached, pin, reach};
+use super::connection::{self, End, Learnt, Link, Speaker};
+use super::proxy::Proxies;
+use super::search::{Reached, Search};
+use super::{Event, Opening, ServerPlace, Unreached, pin, random};
 use crate::identity::Identity;
 
 /// What a client is made of.
@@ -22,10 +26,29 @@ pub struct Parts {
     pub identity: Arc<Identity>,
     /// Told the server's addresses before anything is sent there: only their datagrams are QUIC's.
     pub admit: Admit,
+    /// On the way to its web server.
+    pub proxies: Proxies,
 }
 
 /// Lets datagrams of these addresses through to QUIC.
 pub type Admit = Box<dyn Fn(&[SocketAddr]) + Send + Sync>;
+
+/// Lets the server's addresses of late through: the connection in use may go to any of them.
+pub(super) struct Gate {
+    admit: Admit,
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Gate {
+    /// Adds addresses that are about to be tried.
+    pub(super) fn admit(&self, addresses: &[SocketAddr]) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|address| !addresses.contains(address));
+        known.splice(0..0, addresses.iter().copied());
+        known.truncate(MAX_KNOWN);
+        (self.admit)(&known);
+    }
+}
 
 /// A running client; it ends when this is dropped.
 pub struct Client {
@@ -45,15 +68,20 @@ impl Client {
         let (opening, opening_end) = watch::channel(opening);
         let (link_end, link) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
+        let Parts { endpoint, identity, admit, proxies } = parts;
         let runner = Runner {
-            parts,
+            endpoint,
+            identity,
+            gate: Gate { admit, known: Mutex::default() },
+            proxies,
+            learnt: Learnt { revision: 0, web: place.web.clone() },
             place,
+            udp_blocked: false,
             opening: opening_end,
             outgoing: outgoing_end,
             events: events_end,
             link: link_end,
             hurry: Arc::clone(&hurry),
-            revision: 0,
         };
         Self { outgoing, events, opening, link, hurry, task: tokio::spawn(runner.run()) }
     }
@@ -96,14 +124,19 @@ impl Client {
 }
 
 struct Runner {
-    parts: Parts,
+    endpoint: Endpoint,
+    identity: Arc<Identity>,
+    gate: Gate,
+    proxies: Proxies,
     place: ServerPlace,
+    learnt: Learnt,
+    /// The last connection went through a WebSocket: the next need not wait for UDP.
+    udp_blocked: bool,
     opening: watch::Receiver<Opening>,
     outgoing: mpsc::Receiver<ToServer>,
     events: mpsc::Sender<Event>,
     link: watch::Sender<Option<Link>>,
     hurry: Arc<Notify>,
-    revision: u64,
 }
 
 impl Runner {
@@ -131,30 +164,50 @@ impl Runner {
     }
 
     async fn connect_and_serve(&mut self, config: &quinn::ClientConfig, backoff: &mut Backoff) -> Ended {
-        let connection = tokio::select! {
-            connection = reach_server(&self.parts, &self.place, config) => match connection {
-                Ok(connection) => connection,
+        let web = self.learnt.web.clone();
+        let search = Search {
+            endpoint: &self.endpoint,
+            config,
+            gate: &self.gate,
+            proxies: &self.proxies,
+            place: &self.place,
+            web: &web,
+        };
+        let head_start = if self.udp_blocked { Duration::ZERO } else { UDP_HEAD_START };
+        let mut current = tokio::select! {
+            reached = search.reach(head_start) => match reached {
+                Ok(reached) => reached,
                 Err(unreached) => return Ended::Lost(unreached),
             },
             () = self.events.closed() => return Ended::Finally,
         };
         // What was meant for an earlier connection means nothing on this one.
         while self.outgoing.try_recv().is_ok() {}
-        let opening = self.opening.borrow_and_update().clone();
-        let link = Link::new(connection.clone());
-        self.link.send_replace(Some(link.clone()));
-        let end = connection::run(
-            &connection,
-            &opening,
-            &self.parts.identity,
-            &mut self.revision,
-            &mut self.outgoing,
-            &self.events,
-        )
-        .await;
+        let (opening, link, end) = loop {
+            let opening = self.opening.borrow_and_update().clone();
+            let link = Link::new(current.connection.clone(), current.inside());
+            self.udp_blocked = current.tunnel.is_some();
+            info!(transport = link.transport().name(), "the rendezvous answers");
+            self.link.send_replace(Some(link.clone()));
+            let (doubt, doubts) = watch::channel(None);
+            let speaker = Speaker { opening: &opening, identity: &self.identity };
+            let end = tokio::select! {
+                end = connection::run(&link, speaker, &mut self.learnt, &mut self.outgoing, &self.events, &doubt) => end,
+                () = current.cut() => End::Broke,
+                better = search.find_better(&current, doubts, &self.hurry) => {
+                    part_later(std::mem::replace(&mut current, better));
+                    continue;
+                }
+            };
+            break (opening, link, end);
+        };
         self.link.send_replace(None);
-        let was_heard = connection.stats().frame_rx.stream > 0;
-        connection.close(VarInt::from_u32(0), b"");
+        let was_heard = current.connection.stats().frame_rx.stream > 0;
+        current.connection.close(VarInt::from_u32(0), b"");
+        if current.tunnel.is_some() {
+            // the goodbye leaves by a task of QUIC and one of the WebSocket's
+            sleep(GOODBYE_UNDER_WAY).await;
+        }
         match end {
             End::Broke => {
                 if was_heard {
@@ -184,14 +237,13 @@ enum Ended {
     TurnedAway { for_long: bool },
 }
 
-async fn reach_server(
-    parts: &Parts,
-    place: &ServerPlace,
-    config: &quinn::ClientConfig,
-) -> Result<quinn::Connection, Unreached> {
-    let addresses = reach::resolve(place).await?;
-    (parts.admit)(&addresses);
-    reach::connect(&parts.endpoint, config, &addresses).await
+/// Lets go of a way that has been left: what is still under way on it arrives, and the server ends it when it knows of the
+/// other.
+fn part_later(old: Reached) {
+    tokio::spawn(async move {
+        sleep(LINGER).await;
+        old.connection.close(VarInt::from_u32(0), b"");
+    });
 }
 
 /// Whether the same question may get another answer later. An unknown device may be one whose server was restored from
@@ -213,13 +265,17 @@ fn is_worth_retrying(code: RefusedCode, opening: &Opening) -> bool {
     }
 }
 
-fn random() -> u32 {
-    getrandom::u32().unwrap_or_default()
-}
-
 /// Messages of one burst: a path report for each of some hundred peers.
 const MAX_OUTGOING: usize = 256;
 /// The server may send a large map in many parts; the stream's own flow control holds back the rest.
 const MAX_EVENTS: usize = 16;
 /// Enough to get one packet out.
-const GOODBYE_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+/// On the way through this process alone.
+const GOODBYE_UNDER_WAY: Duration = Duration::from_millis(50);
+/// The relay's new binding takes two round trips; then nothing comes by the old way.
+const LINGER: Duration = Duration::from_secs(3);
+/// UDP's lead: a lost packet and its repetition fit in it (RFC 9002 section 6.2.2: the first comes after a second).
+const UDP_HEAD_START: Duration = Duration::from_secs(3);
+/// Those of two look-ups, and our ends of two WebSockets.
+const MAX_KNOWN: usize = 36;

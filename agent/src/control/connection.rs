@@ -4,21 +4,49 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{debug, warn};
 use warren_proto::control::{
     DecodeError, EXPORTER_LABEL, Enroll, Hello, PROTOCOL, Refused, ToAgent, ToServer, proof_input,
 };
 
 use super::frame::{self, FrameError};
-use super::{Event, Opening, SILENCE};
+use super::watch::{Progress, keep_vigil};
+use super::{Event, Opening};
 use crate::identity::Identity;
 
 /// A live connection, for those who want to know of it.
 #[derive(Clone, Debug)]
 pub struct Link {
     connection: Connection,
+    inside: Option<Inside>,
+}
+
+/// What QUIC goes over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// UDP.
+    Quic,
+    /// A WebSocket, because UDP is blocked.
+    WebSocket,
+}
+
+/// The WebSocket that a connection is inside of, as far as others see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Inside {
+    /// Stands for the relay's address.
+    pub(super) relay: SocketAddr,
+    /// The other end of the TCP connection: the server, or a proxy.
+    pub(super) via: SocketAddr,
+}
+
+/// What the server told that outlives the connection.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    /// Revision of the map held.
+    pub(super) revision: u64,
+    /// Its web origin.
+    pub(super) web: String,
 }
 
 impl Link {
@@ -27,16 +55,51 @@ impl Link {
         self.connection.rtt()
     }
 
-    /// The server's address.
+    /// What it goes over.
+    pub fn transport(&self) -> Transport {
+        if self.inside.is_some() { Transport::WebSocket } else { Transport::Quic }
+    }
+
+    /// The server's address, or that of a proxy before it.
     pub fn server(&self) -> SocketAddr {
+        if let Some(inside) = self.inside {
+            return inside.via;
+        }
         let address = self.connection.remote_address();
         // quinn speaks of IPv4 addresses as IPv6 ones, for its socket calls itself one.
         SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection }
+    /// The server's UDP address; `None` inside a WebSocket, which says nothing of it.
+    pub fn udp_server(&self) -> Option<SocketAddr> {
+        (self.transport() == Transport::Quic).then(|| self.server())
     }
+
+    /// An address as people are to see it: the near end of a WebSocket as the far one.
+    pub fn shown(&self, address: SocketAddr) -> SocketAddr {
+        self.inside.filter(|inside| inside.relay == address).map_or(address, |inside| inside.via)
+    }
+
+    pub(super) fn new(connection: Connection, inside: Option<Inside>) -> Self {
+        Self { connection, inside }
+    }
+}
+
+impl Transport {
+    /// The stable word used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quic => "quic",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// Who speaks, and what is said first.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker<'a> {
+    pub(super) opening: &'a Opening,
+    pub(super) identity: &'a Identity,
 }
 
 /// How a connection ended.
@@ -50,23 +113,24 @@ pub(super) enum End {
     Refused(Refused),
 }
 
-/// Runs one connection to its end. `revision` is that of the map held, and follows the maps that come in.
+/// Runs one connection to its end. `doubt` is told when it is silent for longer than usual.
 pub(super) async fn run(
-    connection: &Connection,
-    opening: &Opening,
-    identity: &Identity,
-    revision: &mut u64,
+    link: &Link,
+    speaker: Speaker<'_>,
+    learnt: &mut Learnt,
     outgoing: &mut mpsc::Receiver<ToServer>,
     events: &mpsc::Sender<Event>,
+    doubt: &watch::Sender<Option<Progress>>,
 ) -> End {
-    let Some((mut send, receive)) = open(connection, opening, identity, *revision).await else { return End::Broke };
-    let watchdog = silence(connection);
-    let reading = read_all(receive, revision, events);
-    tokio::pin!(watchdog, reading);
+    let Some((mut send, receive)) = open(&link.connection, speaker, learnt.revision).await else { return End::Broke };
+    let wrote = Notify::new();
+    let vigil = keep_vigil(&link.connection, &wrote, doubt);
+    let reading = read_all(receive, link.inside, learnt, events);
+    tokio::pin!(vigil, reading);
     loop {
         tokio::select! {
             end = &mut reading => return end,
-            () = &mut watchdog => {
+            () = &mut vigil => {
                 debug!("the server is silent");
                 return End::Broke;
             }
@@ -80,17 +144,14 @@ pub(super) async fn run(
                     // What the server last said, perhaps why it closes, is still to be read.
                     return reading.await;
                 }
+                wrote.notify_one();
             }
         }
     }
 }
 
-async fn open(
-    connection: &Connection,
-    opening: &Opening,
-    identity: &Identity,
-    revision: u64,
-) -> Option<(SendStream, RecvStream)> {
+async fn open(connection: &Connection, speaker: Speaker<'_>, revision: u64) -> Option<(SendStream, RecvStream)> {
+    let Speaker { opening, identity } = speaker;
     let (mut send, receive) = connection.open_bi().await.ok()?;
     let mut exported = [0; 32];
     connection.export_keying_material(&mut exported, EXPORTER_LABEL, &[]).ok()?;
@@ -119,7 +180,12 @@ fn first_message(opening: &Opening, identity: &Identity, proof: [u8; 64], revisi
     }
 }
 
-async fn read_all(mut receive: RecvStream, revision: &mut u64, events: &mpsc::Sender<Event>) -> End {
+async fn read_all(
+    mut receive: RecvStream,
+    inside: Option<Inside>,
+    learnt: &mut Learnt,
+    events: &mpsc::Sender<Event>,
+) -> End {
     loop {
         let bytes = match frame::read(&mut receive).await {
             Ok(bytes) => bytes,
@@ -134,13 +200,14 @@ async fn read_all(mut receive: RecvStream, revision: &mut u64, events: &mpsc::Se
         };
         match ToAgent::decode(&bytes) {
             Ok(ToAgent::Refused(refused)) => return End::Refused(refused),
-            Ok(message) => {
-                if let ToAgent::Map(map) = &message {
-                    *revision = map.revision;
+            Ok(mut message) => {
+                // no map counts as held that does not arrive: from here on nothing waits
+                let Ok(place) = events.reserve().await else { return End::Dropped };
+                learn(&message, learnt);
+                if let Some(inside) = inside {
+                    bring_inside(&mut message, inside.relay);
                 }
-                if events.send(Event::Message(Box::new(message))).await.is_err() {
-                    return End::Dropped;
-                }
+                place.send(Event::Message(Box::new(message)));
             }
             Err(DecodeError::UnknownBody) => debug!("the server sent a message of a kind this version does not know"),
             Err(error @ (DecodeError::Encoding | DecodeError::Field(_) | DecodeError::Limit(_))) => {
@@ -151,22 +218,22 @@ async fn read_all(mut receive: RecvStream, revision: &mut u64, events: &mpsc::Se
     }
 }
 
-/// Ends when we have sent for `SILENCE` and heard nothing. QUIC itself would wait for the idle timeout.
-async fn silence(connection: &Connection) {
-    let (mut sent, mut received) = (0, 0);
-    let mut waiting_since: Option<Instant> = None;
-    loop {
-        // often while an answer is due; while nothing is, as seldom as a late start of the wait allows
-        sleep(if waiting_since.is_some() { SILENCE / 5 } else { SILENCE / 2 }).await;
-        let stats = connection.stats();
-        if stats.udp_rx.datagrams != received {
-            waiting_since = None;
-        } else if stats.udp_tx.datagrams != sent {
-            waiting_since = waiting_since.or_else(|| Some(Instant::now()));
-        }
-        (sent, received) = (stats.udp_tx.datagrams, stats.udp_rx.datagrams);
-        if waiting_since.is_some_and(|since| since.elapsed() >= SILENCE) {
-            return;
-        }
+fn learn(message: &ToAgent, learnt: &mut Learnt) {
+    if let ToAgent::Map(map) = message {
+        learnt.revision = map.revision;
+    } else if let ToAgent::Welcome(welcome) = message
+        && !welcome.dashboard.is_empty()
+    {
+        learnt.web.clone_from(&welcome.dashboard);
+    }
+}
+
+/// Through a WebSocket the server's relay is reached at our own end of it; another server's is not reached at all.
+fn bring_inside(message: &mut ToAgent, relay: SocketAddr) {
+    if let ToAgent::Welcome(welcome) = message {
+        welcome.relays.truncate(1);
+        welcome.relays.iter_mut().for_each(|known| known.addr = relay);
+    } else if let ToAgent::PairOpened(pair) = message {
+        pair.relay = relay;
     }
 }

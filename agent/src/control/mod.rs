@@ -2,13 +2,21 @@
 //!
 //! The server is believed by the key that the invite pins, never by its name. What messages mean is left to
 //! `warren_proto::Node` and `slow_path`; whose datagrams reach QUIC at all, to `data_plane`.
+//!
+//! The way is QUIC over UDP, or where that is blocked QUIC through a WebSocket (`tunnel`, `proxy`). `reach` tries the one,
+//! `search` a little later also the other; `watch` notices that the way in use is cut and when the better one is back; `client` goes over
+//! without letting go of the old one first.
 
 mod backoff;
 mod client;
 mod connection;
 mod frame;
 mod pin;
+mod proxy;
 mod reach;
+mod search;
+mod tunnel;
+mod watch;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +26,8 @@ use warren_proto::keys::NodeId;
 use zeroize::Zeroizing;
 
 pub use client::{Admit, Client, Parts};
-pub use connection::Link;
+pub use connection::{Link, Transport};
+pub use proxy::{Exceptions, InvalidProxy, Proxies, Proxy};
 pub use reach::Unreached;
 
 /// Where the server is and which key it must prove.
@@ -28,6 +37,8 @@ pub struct ServerPlace {
     pub names: Vec<String>,
     /// Addresses these names had before; tried when they cannot be resolved.
     pub remembered: Vec<SocketAddr>,
+    /// Origin of its web server: "https://host:port".
+    pub web: String,
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub pin: [u8; 32],
 }
@@ -62,11 +73,15 @@ pub enum Event {
     },
 }
 
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}
+
 /// Two lost packets in a row and a slow server fit in it; a dead server is left soon.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// TCP, perhaps a proxy, TLS and the WebSocket before QUIC can begin.
+const TUNNEL_WITHIN: Duration = Duration::from_secs(8);
 /// Keeps a NAT's mapping of the connection, which lives 30 s at least with most.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Three keepalives unanswered.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Datagrams sent but none received for this long: the server or the way to it is gone, whatever QUIC still hopes for.
-const SILENCE: Duration = Duration::from_secs(6);

@@ -1,4 +1,6 @@
 //! Finds a server that answers: resolves the names of the invite and tries their addresses, a little after each other.
+//!
+//! By UDP; when to try another way is `search`'s business.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,6 +22,16 @@ pub enum Unreached {
     /// Nobody answered.
     #[error("{0} does not answer")]
     Silent(String),
+    /// Nobody answered, by neither way.
+    #[error("{udp} does not answer by UDP, nor {web} by WebSocket: {why}")]
+    SilentBothWays {
+        /// Address or name.
+        udp: String,
+        /// Origin.
+        web: String,
+        /// What happened there.
+        why: String,
+    },
     /// Somebody answered who does not have the pinned key.
     #[error("whoever answers at {0} does not have the key that the invite names")]
     WrongKey(String),
@@ -33,7 +45,7 @@ impl Unreached {
     pub fn code(&self) -> &'static str {
         match self {
             Self::WrongKey(_) => "server-key",
-            Self::Name(_) | Self::Silent(_) | Self::Broke(_) => "server-unreachable",
+            Self::Name(_) | Self::Silent(_) | Self::SilentBothWays { .. } | Self::Broke(_) => "server-unreachable",
         }
     }
 }
@@ -82,7 +94,7 @@ pub(super) async fn connect(
     Err(failure.unwrap_or_else(|| Unreached::Silent("the server".to_owned())))
 }
 
-async fn attempt(
+pub(super) async fn attempt(
     endpoint: &Endpoint,
     config: quinn::ClientConfig,
     address: SocketAddr,
@@ -137,27 +149,25 @@ mod tests {
     #[tokio::test]
     async fn remembered_addresses_stand_in_for_names_that_cannot_be_resolved() {
         let remembered: SocketAddr = "203.0.113.1:443".parse().unwrap();
-        let place =
-            ServerPlace { names: vec!["no port and no name".to_owned()], remembered: vec![remembered], pin: [0; 32] };
+        let place = ServerPlace { remembered: vec![remembered], ..place(&["no port and no name"]) };
 
         assert_eq!(resolve(&place).await, Ok(vec![remembered]));
     }
 
     #[tokio::test]
     async fn a_name_without_address_is_told() {
-        let place = ServerPlace { names: vec!["nonsense".to_owned()], remembered: Vec::new(), pin: [0; 32] };
-
-        assert_eq!(resolve(&place).await, Err(Unreached::Name("nonsense".to_owned())));
+        assert_eq!(resolve(&place(&["nonsense"])).await, Err(Unreached::Name("nonsense".to_owned())));
     }
 
     #[tokio::test]
     async fn an_address_named_twice_is_tried_once() {
-        let place = ServerPlace {
-            names: vec!["127.0.0.1:443".to_owned(), "127.0.0.1:443".to_owned()],
-            remembered: Vec::new(),
-            pin: [0; 32],
-        };
+        let place = place(&["127.0.0.1:443", "127.0.0.1:443"]);
 
         assert_eq!(resolve(&place).await.map(|addresses| addresses.len()), Ok(1));
+    }
+
+    fn place(names: &[&str]) -> ServerPlace {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        ServerPlace { names, remembered: Vec::new(), web: String::new(), pin: [0; 32] }
     }
 }

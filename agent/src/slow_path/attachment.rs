@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use warren_proto::certificate::{CertificateError, VerifiedCertificate};
-use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, ToAgent, Welcome};
+use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, ToAgent, Welcome, usual_web};
 use warren_proto::node::{Forwarding, LocalDevice, Node};
 use zeroize::Zeroizing;
 
@@ -16,7 +16,7 @@ use super::refusal::{is_passing, problem_code, refusal, unusable, wrong_key};
 use super::surroundings::Surroundings;
 use super::vicinity::Vicinity;
 use super::{SlowPath, random, settings};
-use crate::control::{Client, Event, Opening, Parts, ServerPlace, Unreached};
+use crate::control::{Client, Event, Link, Opening, Parts, ServerPlace, Transport, Unreached};
 use crate::data_plane::Upcall;
 use crate::discovery::Sighting;
 use crate::exit::{Exit, Failure};
@@ -116,7 +116,13 @@ impl SlowPath {
     /// Connects an enrolled device.
     pub(super) async fn attach(&mut self) -> Result<(), Failure> {
         let Some(enrolment) = self.state.enrolment.clone() else { return Err(Failure::not_enrolled()) };
-        let place = ServerPlace { names: enrolment.servers, remembered: enrolment.addresses, pin: enrolment.pin };
+        let usual = || enrolment.servers.first().map(|server| usual_web(server)).unwrap_or_default();
+        let place = ServerPlace {
+            web: enrolment.web.unwrap_or_else(usual),
+            names: enrolment.servers,
+            remembered: enrolment.addresses,
+            pin: enrolment.pin,
+        };
         self.connect(place, Opening::Hello(enrolment.node))?;
         match self.verify(&enrolment.certificate, &enrolment.network) {
             Ok(certificate) => self.raise_mesh(certificate, enrolment.network).await,
@@ -135,6 +141,7 @@ impl SlowPath {
             endpoint: self.tools.endpoint.clone(),
             identity: Arc::clone(&identity),
             admit: Box::new(move |servers: &[SocketAddr]| quic.set_servers(servers.iter().copied())),
+            proxies: self.tools.config.proxies.clone(),
         };
         let client = Client::start(parts, place.clone(), opening);
         self.problem = None;
@@ -256,7 +263,8 @@ impl SlowPath {
         attachment.client.set_opening(Opening::Hello(certificate.node));
         self.state.enrolment = Some(Enrolment {
             servers: attachment.place.names.clone(),
-            addresses: attachment.client.link().map(|link| vec![link.server()]).unwrap_or_default(),
+            addresses: attachment.client.link().and_then(|link| link.udp_server()).into_iter().collect(),
+            web: Some(attachment.place.web.clone()),
             pin: attachment.place.pin,
             node: certificate.node,
             certificate: enrolled.certificate,
@@ -277,20 +285,29 @@ impl SlowPath {
         }
         let now = self.tools.clock.now();
         let Some(attachment) = &mut self.attachment else { return Ok(()) };
-        let server = attachment.client.link().map(|link| link.server());
+        let link = attachment.client.link();
+        let server = link.as_ref().and_then(Link::udp_server);
         attachment.dashboard = Some(welcome.dashboard.clone()).filter(|url| !url.is_empty());
         attachment.welcome = Some(welcome.clone());
-        attachment.relays = welcome.relays.iter().map(|relay| relay.addr).collect();
+        let relays = welcome.relays.iter().map(|relay| relay.addr);
+        // of an earlier greeting: something may still be under way
+        let earlier = std::mem::take(&mut attachment.relays);
+        attachment.relays = relays.chain(earlier).take(MAX_RELAYS).collect();
         if let Some(mesh) = &mut attachment.mesh {
             // The packet path must take the relays' answers before they are asked.
             self.tools.publish(mesh, &attachment.relays);
+            if link.is_some_and(|link| link.transport() == Transport::WebSocket) {
+                // what servers saw of us was seen by UDP, and is no longer there
+                mesh.surroundings.forget_seen();
+                mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+            }
             mesh.surroundings.set_servers(welcome.stun.clone(), now);
             mesh.node.handle_control(ToAgent::Welcome(welcome.clone()), now);
         }
         info!("connected to the rendezvous");
         self.problem = None;
         self.note_observed(welcome.observed);
-        self.remember_server(server);
+        self.remember_server(server, welcome.dashboard);
         self.answer_ups();
         Ok(())
     }
@@ -381,22 +398,27 @@ impl SlowPath {
     fn note_observed(&mut self, observed: SocketAddr) {
         let now = self.tools.clock.now();
         let Some(Attachment { client, mesh: Some(mesh), .. }) = &mut self.attachment else { return };
-        let Some(link) = client.link() else { return };
-        if mesh.surroundings.note_observed(link.server(), observed, now) {
+        let Some(server) = client.link().and_then(|link| link.udp_server()) else { return };
+        if mesh.surroundings.note_observed(server, observed, now) {
             mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
         }
     }
 
-    /// Keeps the server's address for a day without DNS.
-    fn remember_server(&mut self, server: Option<SocketAddr>) {
-        let (Some(enrolment), Some(server)) = (&mut self.state.enrolment, server) else { return };
-        if enrolment.addresses.first() == Some(&server) {
-            return;
+    /// Keeps the server's address for a day without DNS, and that of its web server for one without UDP.
+    fn remember_server(&mut self, server: Option<SocketAddr>, web: String) {
+        let Some(enrolment) = &mut self.state.enrolment else { return };
+        let before = (enrolment.addresses.clone(), enrolment.web.clone());
+        if let Some(server) = server {
+            enrolment.addresses.retain(|known| *known != server);
+            enrolment.addresses.insert(0, server);
+            enrolment.addresses.truncate(MAX_REMEMBERED);
         }
-        enrolment.addresses.retain(|known| *known != server);
-        enrolment.addresses.insert(0, server);
-        enrolment.addresses.truncate(MAX_REMEMBERED);
-        self.save();
+        if !web.is_empty() {
+            enrolment.web = Some(web);
+        }
+        if before != (enrolment.addresses.clone(), enrolment.web.clone()) {
+            self.save();
+        }
     }
 
     /// Keeps a certificate that replaces ours.
@@ -433,3 +455,5 @@ impl SlowPath {
 
 /// Addresses of as many replicas and families as are worth a try.
 const MAX_REMEMBERED: usize = 8;
+/// Of two greetings.
+const MAX_RELAYS: usize = 8;

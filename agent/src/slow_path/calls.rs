@@ -132,7 +132,7 @@ impl SlowPath {
 
     async fn start_enrolment(&mut self, invite: Invite, hostname: Option<String>) -> Result<(), Failure> {
         self.detach().await;
-        let place = ServerPlace { names: invite.servers, remembered: Vec::new(), pin: invite.pin };
+        let place = ServerPlace { names: invite.servers, remembered: Vec::new(), web: invite.web, pin: invite.pin };
         self.enrol(place, invite.secret, hostname.unwrap_or_else(host_name))
     }
 
@@ -225,9 +225,9 @@ impl SlowPath {
         match &self.problem {
             Some(problem) if problem.code == "refused" => Failure::new(Exit::Refused, problem.text.clone()),
             Some(problem) => Failure::new(Exit::Unreachable, format!("no connection to {servers}: {}", problem.text))
-                .remedy("Check that the server runs and that its UDP port can be reached from here."),
+                .remedy("Check that the server runs and that its UDP port or its web port can be reached from here."),
             None => Failure::new(Exit::Unreachable, format!("no connection to {servers} yet"))
-                .remedy("Check that the server runs and that its UDP port can be reached from here."),
+                .remedy("Check that the server runs and that its UDP port or its web port can be reached from here."),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info};
+use warren_proto::control::ToServer;
 use warren_proto::keys::NodeId;
 use warren_proto::node::Event;
 use warren_proto::path::{Selection, Via};
@@ -45,7 +46,12 @@ impl SlowPath {
             let Some(event) = mesh.node.poll_event() else { return };
             match event {
                 Event::CertificateReplaced(certificate) => self.keep_certificate(certificate),
-                Event::Control(message) => {
+                Event::Control(mut message) => {
+                    if let ToServer::PathReport(report) = &mut message
+                        && let Some(link) = attachment.client.link()
+                    {
+                        report.remote = report.remote.map(|remote| link.shown(remote));
+                    }
                     if !attachment.client.send(message) {
                         debug!("a message to the rendezvous found its queue full");
                     }
@@ -78,7 +84,7 @@ impl SlowPath {
             since: current.and_then(|current| current.since),
             ..path
         };
-        let pong = Pong { schema: SCHEMA, seq: ping.seq, rtt_ms: milliseconds(rtt), path };
+        let pong = Pong { schema: SCHEMA, seq: ping.seq, rtt_ms: milliseconds(rtt), path: self.shown(path) };
         let _ = ping.caller.send(Reply::Pong(pong));
     }
 }

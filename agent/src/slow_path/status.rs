@@ -14,6 +14,7 @@ use warren_proto::path::Via;
 use super::SlowPath;
 use super::attachment::Mesh;
 use crate::clock::{Clock, rfc3339};
+use crate::control::Transport;
 use crate::report::{
     Attempt, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason, Rendezvous, SCHEMA,
     ServerDistance, Session, State, Status, milliseconds,
@@ -26,7 +27,11 @@ impl SlowPath {
         let mesh = self.attachment.as_ref().and_then(|attachment| attachment.mesh.as_ref());
         let clock = &self.tools.clock;
         let mtus = mesh.map(|mesh| inner_mtus(&mesh.node.forwarding())).unwrap_or_default();
-        let peers = mesh.map(|mesh| mesh.node.peers().map(|peer| self::peer(&peer, &mtus, clock)).collect());
+        let peer = |peer: PeerStatus| {
+            let peer = self::peer(&peer, &mtus, clock);
+            Peer { path: self.shown(peer.path), ..peer }
+        };
+        let peers = mesh.map(|mesh| mesh.node.peers().map(peer).collect());
         Status {
             schema: SCHEMA,
             state: self.standing(),
@@ -46,16 +51,16 @@ impl SlowPath {
         let gatherer = mesh.surroundings.gatherer();
         let report = gatherer.nat();
         let outlook = mesh.vicinity.outlook();
-        let control = attachment
-            .client
-            .link()
-            .map(|link| ServerDistance { addr: link.server(), rtt_ms: Some(milliseconds(link.rtt())) });
+        let link = attachment.client.link();
+        let by_udp = link.as_ref().is_some_and(|link| link.transport() == Transport::Quic);
+        let control = link.map(|link| ServerDistance { addr: link.server(), rtt_ms: Some(milliseconds(link.rtt())) });
         let rendezvous: Vec<ServerDistance> = control.into_iter().chain(mesh.surroundings.distances()).collect();
+        let stun = mesh.surroundings.distances().any(|server| server.rtt_ms.is_some());
         let answered =
             |v4: bool| rendezvous.iter().any(|server| server.rtt_ms.is_some() && server.addr.is_ipv4() == v4);
         Some(Netcheck {
             schema: SCHEMA,
-            udp: answered(true) || answered(false),
+            udp: by_udp || stun,
             ipv4: answered(true),
             ipv6: answered(false),
             mapping: report.mapping.name().to_owned(),
@@ -77,7 +82,7 @@ impl SlowPath {
         Some(PathReport {
             schema: SCHEMA,
             peer: peer.name.clone(),
-            path: path(&peer, mtu, clock),
+            path: self.shown(path(&peer, mtu, clock)),
             reason: Reason {
                 code: peer.reason.code.clone(),
                 text: peer.reason.text.clone(),
@@ -85,6 +90,13 @@ impl SlowPath {
             },
             attempts: peer.attempts.iter().map(|attempt| self::attempt(attempt, clock)).collect(),
         })
+    }
+
+    /// A path as people are to see it: through a WebSocket its remote is the far end of that.
+    pub(super) fn shown(&self, path: Path) -> Path {
+        let link = self.attachment.as_ref().and_then(|attachment| attachment.client.link());
+        let shown = |address| link.as_ref().map_or(address, |link| link.shown(address));
+        Path { remote: path.remote.map(shown), ..path }
     }
 
     fn standing(&self) -> State {
@@ -103,7 +115,7 @@ impl SlowPath {
         Rendezvous {
             url: attachment.dashboard.clone().or(servers).or_else(|| attachment.place.names.first().cloned()),
             connected: link.is_some(),
-            transport: link.as_ref().map(|_| "quic".to_owned()),
+            transport: link.as_ref().map(|link| link.transport().name().to_owned()),
             rtt_ms: link.map(|link| milliseconds(link.rtt())),
         }
     }

@@ -62,6 +62,11 @@ impl Surroundings {
         &self.servers
     }
 
+    /// What servers saw of us holds no longer.
+    pub(super) fn forget_seen(&mut self) {
+        self.gatherer.forget_seen();
+    }
+
     /// Asks all STUN servers anew.
     pub(super) fn ask(&mut self, now: Instant) {
         self.answers.clear();
