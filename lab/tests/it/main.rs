@@ -23,4 +23,5 @@ mod port_mapping;
 mod privilege;
 mod rekey;
 mod revoke;
+mod websocket;
 mod without_server;
