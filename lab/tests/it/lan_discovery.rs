@@ -24,6 +24,22 @@ fn two_devices_that_both_got_another_address_find_each_other_while_the_rendezvou
 }
 
 #[test]
+fn two_devices_that_restart_at_other_addresses_find_each_other_while_the_rendezvous_is_away() -> Result<()> {
+    let (_internet, mut server, [mut laptop, mut tablet]) = one_lan("lan-restart", &Options::default())?;
+    server.kill()?;
+    for (agent, address) in [(&mut laptop, "192.168.1.110"), (&mut tablet, "192.168.1.120")] {
+        agent.daemon().terminate(PATIENCE)?;
+        renumber(agent, address)?;
+    }
+
+    laptop.restart()?;
+    tablet.restart()?;
+
+    laptop.run(&["ping", "tablet", "--until-direct", "--timeout", "10s"])?.success()?;
+    Ok(())
+}
+
+#[test]
 fn who_does_not_want_to_be_heard_says_nothing() -> Result<()> {
     let options = Options { flags: vec!["--no-lan-discovery".to_owned()], ..Options::default() };
     let (_internet, mut server, [laptop, tablet]) = one_lan("lan-discovery-off", &options)?;
