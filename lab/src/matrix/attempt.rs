@@ -142,7 +142,7 @@ fn is_direct(report: &PathReport) -> bool {
 fn since(report: &PathReport, began: OffsetDateTime) -> Result<f64> {
     let since = report.path.since.as_deref().context("a path that is in use since nobody knows when")?;
     let since = OffsetDateTime::parse(since, &Rfc3339).with_context(|| format!("read the time {since}"))?;
-    Ok(((since - began).as_seconds_f64() * 1e3).max(0.0))
+    Ok(milliseconds(Duration::try_from(since - began).unwrap_or_default()))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -1,6 +1,7 @@
 //! Nothing of a run outlives it, however it ends.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -12,15 +13,18 @@ use warren_lab::{namespace, run};
 
 #[test]
 fn a_dropped_internet_leaves_nothing() -> Result<()> {
-    let internet = Internet::figure_one("cleanup-drop", NatKind::PortRestricted, NatKind::PortRestricted)?;
+    // With IPv6 there are files for single namespaces, too.
+    let internet = Internet::figure_one("cleanup-drop", NatKind::DualStack, NatKind::PortRestricted)?;
     let directory = internet.directory();
-    ensure!(!made_by(std::process::id())?.is_empty(), "the internet exists");
+    let provided = Path::new("/etc/netns").join(internet.host("laptop")?.namespace.name());
+    ensure!(!made_by(std::process::id())?.is_empty() && provided.exists(), "the internet exists");
     let sleeper = internet.host("laptop")?.namespace.command("sleep").arg("1000").spawn()?;
 
     drop(internet);
 
     ensure!(made_by(std::process::id())?.is_empty(), "namespaces are left");
     ensure!(!directory.exists(), "its directory is left");
+    ensure!(!provided.exists(), "a file below /etc is left");
     ensure!(!sleeper.wait_with_output()?.status.success(), "its process was killed");
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::matrix::{Cell, Results};
 /// An SVG document.
 pub(in crate::matrix) fn draw(results: &Results) -> String {
     let side = results.kinds.len() as f64 * CELL;
-    let (width, height) = (NAMES + side + MARGIN, HEADER + side + FOOTER);
+    let (width, height) = (MARGIN + (NAMES - MARGIN + side).max(LEGEND * 8.0), HEADER + side + FOOTER);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\" aria-labelledby=\"title\">\n\
