@@ -100,10 +100,10 @@ pub(super) fn ratio(part: usize, whole: usize) -> f64 {
 
 const PAGE_HEAD: &str = "# A population
 
-What ten thousand agents come to that stand behind the networks of the field: simulated by `cargo xtask population`, which
-wrote this page. Real `proto::Node`s and the real coordinator; meshes of 50 devices; each device speaks to three others, any time within
-40 s, two packets a second for 60 s. Wires of 5 to 50 ms with up to 4 ms of jitter and half a percent of loss. A pair counts as
-direct when both ends send straight to each other at the end; its time runs from the first packet, before which there is no session.
+What agents come to that stand behind the networks of the field: simulated by `cargo xtask population`, which wrote this page. Real
+`proto::Node`s and the real coordinator; meshes of 50 devices; each device speaks to three others, any time within 40 s, two packets
+a second for 60 s. Wires of 5 to 50 ms with up to 4 ms of jitter and half a percent of loss. A pair counts as direct when both ends
+send straight to each other at the end; its time runs from the first packet, before which there is no session.
 
 ";
 const PAGE_TAIL: &str = "
