@@ -4,16 +4,21 @@
 //! A device that arrives is told of the mesh: all of it, or what changed since the revision it holds. From then on it
 //! hears of every change; presence is gathered for a moment so that a thousand arrivals are not a million messages.
 //! When a device asks to connect to a peer, both get a relay channel, each other's candidates, and a `Start` that makes
-//! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives.
+//! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives. What both ends
+//! then tried is put together (`reports`) into a reason that names a side and a remedy (`verdict`). Where a device is to
+//! use the relay only (`policy`), its pairs get the channel and nothing else.
 //!
 //! Certificates are opaque here, and so is whether a device may be admitted. Everything is in memory: a restarted
 //! server learns presence from the agents that return.
 
 mod pair;
+mod policy;
+mod reports;
 mod roster;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -25,10 +30,13 @@ use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usabl
 use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
 use warren_proto::keys::{NodeId, UnixTime};
 
+pub use reports::{Explained, HeldReport};
 pub use roster::{Ended, Member, RosterChange};
+pub use verdict::Verdict;
 
 use pair::{Pairs, outside};
-use roster::Roster;
+use reports::Reports;
+use roster::{Roster, Standing};
 
 /// The control connection of an online device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,6 +102,7 @@ pub struct Coordinator {
     roster: Roster,
     online: BTreeMap<NodeId, Online>,
     pairs: Pairs,
+    reports: Reports,
     outputs: VecDeque<Output>,
     rng: ChaCha20Rng,
 }
@@ -104,6 +113,8 @@ struct Online {
     relay: Option<SocketAddr>,
     candidates: Option<CandidateSet>,
     paths: BTreeMap<NodeId, ReportedPath>,
+    /// Its owner wants it to use the relay only.
+    relay_only: bool,
 }
 
 impl Coordinator {
@@ -113,6 +124,7 @@ impl Coordinator {
             roster: Roster::default(),
             online: BTreeMap::new(),
             pairs: Pairs::default(),
+            reports: Reports::default(),
             outputs: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
         }
@@ -149,9 +161,13 @@ impl Coordinator {
             RosterChange::Active(_) => None,
             RosterChange::Ended(how) => Some(*how),
         };
+        let was_relay_only = self.is_relay_only(device);
         self.roster.apply(device, change, revision);
         match ended {
-            None => self.roster.mark(device, now),
+            None => {
+                self.roster.mark(device, now);
+                self.follow_policy(device, was_relay_only, now);
+            }
             Some(how) => self.end(device, how),
         }
     }
@@ -162,7 +178,7 @@ impl Coordinator {
         }
         self.close_pairs(device);
         // at once and with whatever was waiting: the revision it carries covers that too
-        let map = self.roster.flush(&[device], |id| self.online.contains_key(&id));
+        let map = self.roster.flush(&[device], |id| standing(&self.online, id));
         self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
     }
 
@@ -172,8 +188,9 @@ impl Coordinator {
         if self.online.contains_key(&device) {
             self.forget_connection(device);
         }
-        self.online.insert(device, Online { presence, relay, candidates: None, paths: BTreeMap::new() });
-        for map in self.roster.maps_since(revision, |id| self.online.contains_key(&id)) {
+        let paths = BTreeMap::new();
+        self.online.insert(device, Online { presence, relay, candidates: None, paths, relay_only: false });
+        for map in self.roster.maps_since(revision, |id| standing(&self.online, id)) {
             self.send(device, ToAgent::Map(map));
         }
         self.roster.mark(device, now);
@@ -250,16 +267,17 @@ impl Coordinator {
             self.broadcast_marked();
         }
         self.start_due(now);
+        self.judge_due(now);
     }
 
     fn broadcast_marked(&mut self) {
-        let map = self.roster.flush(&[], |id| self.online.contains_key(&id));
+        let map = self.roster.flush(&[], |id| standing(&self.online, id));
         self.outputs.push_back(Output::Broadcast(ToAgent::Map(map)));
     }
 
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.roster.flush_at().into_iter().chain(self.pairs.next_due()).min()
+        [self.roster.flush_at(), self.pairs.next_due(), self.reports.next_due()].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -270,6 +288,12 @@ impl Coordinator {
     fn send(&mut self, to: NodeId, message: ToAgent) {
         self.outputs.push_back(Output::Send { to, message });
     }
+}
+
+/// What a map says of a member beside its certificate, as far as its connection tells.
+fn standing(online: &BTreeMap<NodeId, Online>, device: NodeId) -> Standing {
+    let online = online.get(&device);
+    Standing { online: online.is_some(), relay_only: online.is_some_and(|online| online.relay_only) }
 }
 
 fn farewell(how: Ended) -> ToAgent {

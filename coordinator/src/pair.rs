@@ -16,7 +16,7 @@ use super::timing::start_delays;
 use super::{Coordinator, Online, Output};
 
 /// Two different devices, the lower id first.
-type Key = [NodeId; 2];
+pub(super) type Key = [NodeId; 2];
 
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
@@ -158,6 +158,9 @@ impl Coordinator {
 
     /// Tells a device where its peer may be reached, as far as that means anything where the device is.
     pub(super) fn tell_candidates(&mut self, device: NodeId, peer: NodeId) {
+        if self.is_relay_only(device) || self.is_relay_only(peer) {
+            return;
+        }
         let (Some(here), Some(there)) = (self.online.get(&device), self.online.get(&peer)) else { return };
         let Some(mut set) = there.candidates.clone() else { return };
         if outside(here).is_disjoint(&outside(there)) {
@@ -196,6 +199,9 @@ impl Coordinator {
     fn start(&mut self, key: Key, now: Instant) {
         let both = key.map(|device| self.online.get(&device));
         let [Some(low), Some(high)] = both else { return };
+        if key.iter().any(|device| self.is_relay_only(*device)) {
+            return self.pairs.set_state(key, State::Open);
+        }
         if low.candidates.is_none() || high.candidates.is_none() {
             return self.pairs.set_state(key, State::StartWaits);
         }
@@ -211,6 +217,23 @@ impl Coordinator {
             let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
             self.send(key[side], ToAgent::Start(Start { peer: key[1 - side], attempt, delay_ms }));
         }
+    }
+
+    /// Whether the two want each other.
+    pub(super) fn is_pair(&self, key: Key) -> bool {
+        self.pairs.by_key.contains_key(&key)
+    }
+
+    /// An open pair may use nothing but its channel from here on.
+    pub(super) fn hold_to_relay(&mut self, device: NodeId, peer: NodeId) {
+        self.pairs.set_state(key(device, peer), State::Open);
+    }
+
+    /// An open pair may look for a direct path again, unless the other one may not.
+    pub(super) fn release_from_relay(&mut self, device: NodeId, peer: NodeId, now: Instant) {
+        self.tell_candidates(device, peer);
+        self.tell_candidates(peer, device);
+        self.request_start(key(device, peer), true, now);
     }
 
     /// The device's connection is gone: its channels wait for it.
@@ -237,6 +260,7 @@ impl Coordinator {
     }
 
     fn close(&mut self, key: Key) {
+        self.reports.forget(key);
         if let Some(channels) = self.pairs.remove(key) {
             self.outputs.push_back(Output::CloseChannel(channels));
         }
@@ -251,7 +275,7 @@ pub(super) fn outside(online: &Online) -> BTreeSet<IpAddr> {
     addresses.filter(IpAddr::is_ipv4).collect()
 }
 
-fn key(a: NodeId, b: NodeId) -> Key {
+pub(super) fn key(a: NodeId, b: NodeId) -> Key {
     if a < b { [a, b] } else { [b, a] }
 }
 

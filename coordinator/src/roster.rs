@@ -13,12 +13,23 @@ use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
 /// An active device, as far as others are concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
+    /// What people call it.
+    pub name: String,
     /// Encoded signed certificate.
     pub certificate: Vec<u8>,
     /// By which it proves itself.
     pub identity_key: IdentityPublic,
     /// When the certificate ends.
     pub not_after: UnixTime,
+    /// An administrator wants it to use the relay only.
+    pub relay_only: bool,
+}
+
+/// What a map says of a member beside its certificate, as far as its connection tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) online: bool,
+    pub(super) relay_only: bool,
 }
 
 /// How a device ceased to be a member.
@@ -95,7 +106,7 @@ impl Roster {
     }
 
     /// What to broadcast: the marked members (as many as fit), and who is gone.
-    pub(super) fn flush(&mut self, removed: &[NodeId], online: impl Fn(NodeId) -> bool) -> Map {
+    pub(super) fn flush(&mut self, removed: &[NodeId], standing: impl Fn(NodeId) -> Standing) -> Map {
         let batch: Vec<NodeId> = self.marked.iter().take(MAX_PEERS_PER_MAP).copied().collect();
         self.marked.retain(|id| !batch.contains(id));
         if self.marked.is_empty() {
@@ -103,23 +114,23 @@ impl Roster {
         }
         // until the last batch is out, a receiver that leaves here must ask again from the revision before
         let revision = if self.marked.is_empty() { self.revision } else { 0 };
-        Map { revision, full: false, peers: self.entries(&batch, online), removed: removed.to_vec() }
+        Map { revision, full: false, peers: self.entries(&batch, standing), removed: removed.to_vec() }
     }
 
     /// The maps that bring a device from the revision it holds to ours.
-    pub(super) fn maps_since(&self, held: u64, online: impl Fn(NodeId) -> bool + Copy) -> Vec<Map> {
+    pub(super) fn maps_since(&self, held: u64, standing: impl Fn(NodeId) -> Standing + Copy) -> Vec<Map> {
         let removed: Vec<NodeId> = self.ended.iter().filter(|(_, at)| **at > held).map(|(id, _)| *id).collect();
         let small = self.members.len() <= MAX_PEERS_PER_MAP;
         let full = small || held < self.oldest || held == 0 || held > self.revision || removed.len() > MAX_REMOVED;
         let told: Vec<NodeId> = self
             .members
             .iter()
-            .filter(|(id, (_, changed))| full || *changed > held || online(**id))
+            .filter(|(id, (_, changed))| full || *changed > held || standing(**id).online)
             .map(|(id, _)| *id)
             .collect();
         let mut maps: Vec<Map> = told
             .chunks(MAX_PEERS_PER_MAP)
-            .map(|part| Map { revision: 0, full: false, peers: self.entries(part, online), removed: Vec::new() })
+            .map(|part| Map { revision: 0, full: false, peers: self.entries(part, standing), removed: Vec::new() })
             .collect();
         if maps.is_empty() {
             maps.push(Map::default());
@@ -134,10 +145,12 @@ impl Roster {
         maps
     }
 
-    fn entries(&self, ids: &[NodeId], online: impl Fn(NodeId) -> bool) -> Vec<Peer> {
+    fn entries(&self, ids: &[NodeId], standing: impl Fn(NodeId) -> Standing) -> Vec<Peer> {
         let entry = |id: &NodeId| {
             let (member, _) = self.members.get(id)?;
-            Some(Peer { certificate: member.certificate.clone(), online: online(*id), relay_only: false })
+            let Standing { online, relay_only } = standing(*id);
+            let relay_only = relay_only || member.relay_only;
+            Some(Peer { certificate: member.certificate.clone(), online, relay_only })
         };
         ids.iter().filter_map(entry).collect()
     }

@@ -1,5 +1,7 @@
 //! What the coordinator promises, told as what it puts out after each event.
 
+mod explained;
+
 use std::time::{Duration, Instant};
 
 use warren_proto::candidate::{Candidate, CandidateKind};
@@ -395,9 +397,11 @@ fn id(number: u16) -> NodeId {
 fn active(number: u16, epoch: u8) -> RosterChange {
     let certificate = [&number.to_be_bytes()[..], &[epoch]].concat();
     RosterChange::Active(Member {
+        name: format!("device-{number}"),
         certificate,
         identity_key: IdentityPublic::new([1; 32]),
         not_after: UnixTime::from_secs(9),
+        relay_only: false,
     })
 }
 

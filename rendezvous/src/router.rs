@@ -1,4 +1,5 @@
-//! The URL table. Handlers live in `web`, in `control` for its WebSocket, and here only for the two that say whether the server is well.
+//! The URL table. Handlers live in `api` and `web`, in `control` for its WebSocket, and here only for the two that say
+//! whether the server is well.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::{Router, middleware};
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::{control, web};
+use crate::{api, control, web};
 
 /// Everything the web listener serves.
 pub fn router(app: App) -> Router {
@@ -17,6 +18,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(app.clone())
+        .nest("/api/v1", api::router(app.clone()))
         .merge(control::router(app.clone()))
         .merge(web::router(app.clone()))
         .layer(middleware::from_fn_with_state(app, web::secure))

@@ -94,6 +94,7 @@ async fn first_time(
         tags: invite.tags.clone(),
         os: enrolment.os.clone(),
         agent_version: enrolment.agent_version.clone(),
+        relay_only: false,
         state: DeviceState::Active,
         invite_id: Some(invite.id),
         created_at: now,

@@ -142,7 +142,8 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
             // the hub says goodbye; when the database does not answer, the agent asks again
             actions::logout_device(app, device).await.map_err(io::Error::other)?;
         }
-        ToServer::AttemptReport(_) | ToServer::Preferences(_) => {}
+        ToServer::AttemptReport(report) => app.hub().handle_attempt_report(device, report),
+        ToServer::Preferences(preferences) => app.hub().handle_preferences(device, preferences),
         ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
     }
     Ok(())

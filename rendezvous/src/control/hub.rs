@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::bytes::Bytes;
 use tracing::{info, warn};
-use warren_coordinator::{Arrival, Coordinator, Ended, Member, Output, Presence, ReportedPath, RosterChange};
-use warren_proto::control::{CandidateSet, PathReport, Refused, RefusedCode, ToAgent};
+use warren_coordinator::{
+    Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, Presence, ReportedPath, RosterChange,
+};
+use warren_proto::control::{AttemptReport, CandidateSet, PathReport, Preferences, Refused, RefusedCode, ToAgent};
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::queue::{Outgoing, Receiver, Sender, queue};
@@ -111,6 +113,15 @@ impl Hub {
                 view(device, state.coordinator.presence(id).cloned(), paths)
             })
             .collect()
+    }
+
+    /// Why a pair uses the path it uses, and how long ago each end said what it tried.
+    pub fn explain(&self, device: NodeId, peer: NodeId) -> Option<(Explained, [Duration; 2])> {
+        let explained = self.lock().coordinator.explain(device, peer)?;
+        let now = Instant::now();
+        let age = |held: &Option<HeldReport>| held.as_ref().map_or(Duration::ZERO, |held| now.duration_since(held.at));
+        let ages = explained.reports.each_ref().map(age);
+        Some((explained, ages))
     }
 
     /// An active device, as far as the control plane needs it; answers also while the database does not.
@@ -242,6 +253,22 @@ impl Hub {
         let mut state = self.lock();
         state.coordinator.handle_connect(device, peer, Instant::now());
         self.carry_out(state);
+    }
+
+    pub(super) fn handle_preferences(&self, device: NodeId, preferences: Preferences) {
+        let mut state = self.lock();
+        state.coordinator.handle_preferences(device, preferences, Instant::now());
+        self.carry_out(state);
+    }
+
+    pub(super) fn handle_attempt_report(&self, device: NodeId, report: AttemptReport) {
+        let to = report.peer;
+        let mut state = self.lock();
+        let kept = state.coordinator.handle_attempt_report(device, report, Instant::now());
+        self.carry_out(state);
+        if kept {
+            self.tell(LiveEvent::Path { from: device, to });
+        }
     }
 
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
@@ -377,7 +404,13 @@ pub(super) fn replaced() -> Refused {
 }
 
 fn member(device: &Device) -> Member {
-    Member { certificate: device.certificate.clone(), identity_key: device.identity_key, not_after: device.not_after }
+    Member {
+        name: device.name.to_string(),
+        certificate: device.certificate.clone(),
+        identity_key: device.identity_key,
+        not_after: device.not_after,
+        relay_only: device.relay_only,
+    }
 }
 
 /// How far a page may lag before it looks at everything again.
@@ -399,6 +432,8 @@ mod tests {
         let [fast, slow] = [NodeId::new([1; 16]), NodeId::new([2; 16])];
         let mut queues = [fast, slow].map(|device| {
             let member = Member {
+                name: "device".to_owned(),
+                relay_only: false,
                 certificate: vec![0; 300],
                 identity_key: IdentityPublic::new([3; 32]),
                 not_after: UnixTime::from_secs(9),

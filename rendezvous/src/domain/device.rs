@@ -35,6 +35,8 @@ pub struct Device {
     pub os: String,
     /// Agent version, as the agent says.
     pub agent_version: String,
+    /// Whether an administrator wants it to use the relay only.
+    pub relay_only: bool,
     /// Whether it still belongs to the mesh.
     pub state: DeviceState,
     /// The invite it was enrolled with.

@@ -12,7 +12,7 @@ use super::{Result, Store, Tx, on_reader, on_tx, statements};
 /// What kind of thing changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ChangeKind {
-    /// A device was enrolled, renamed, revoked or left.
+    /// A device was enrolled, renamed, held to the relay or released from it, revoked, or left.
     Device,
 }
 

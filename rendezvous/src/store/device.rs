@@ -9,13 +9,13 @@ use crate::domain::{Device, DeviceName, DeviceState};
 
 statements! {
     BY_ID = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-             agent_version, state, invite_id, created_at, last_seen_at, ended_at FROM device WHERE id = $1";
+             agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device WHERE id = $1";
     BY_IDENTITY = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-                   agent_version, state, invite_id, created_at, last_seen_at, ended_at FROM device \
+                   agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device \
                    WHERE identity_key = $1 AND state = 'active'";
     STATIC_HOLDER = "SELECT id FROM device WHERE static_key = $1 AND state = 'active'";
     ACTIVE = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-              agent_version, state, invite_id, created_at, last_seen_at, ended_at FROM device \
+              agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device \
               WHERE state = 'active' ORDER BY name";
     NAMES_LIKE = "SELECT name FROM device WHERE state = 'active' AND (name = $1 OR name LIKE $2)";
     INSERT = "INSERT INTO device (id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, \
@@ -23,6 +23,7 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15)";
     CERTIFY = "UPDATE device SET name = $2, static_key = $3, certificate = $4, epoch = $5, not_after = $6, \
                invite_id = $7 WHERE id = $1";
+    HOLD_TO_RELAY = "UPDATE device SET relay_only = $2 WHERE id = $1";
     END = "UPDATE device SET state = $2, ended_at = $3 WHERE id = $1 AND state = 'active'";
     SEEN = "UPDATE device SET last_seen_at = $2 WHERE id = $1";
     DESCRIBE = "UPDATE device SET os = $2, agent_version = $3, last_seen_at = $4 WHERE id = $1";
@@ -43,6 +44,7 @@ struct Row {
     tags: String,
     os: String,
     agent_version: String,
+    relay_only: bool,
     state: String,
     invite_id: Option<Uuid>,
     created_at: i64,
@@ -66,6 +68,7 @@ impl Row {
             tags: tags(&self.tags)?,
             os: self.os,
             agent_version: self.agent_version,
+            relay_only: self.relay_only,
             state: parsed(DeviceState::parse(&self.state), "state")?,
             invite_id: self.invite_id,
             created_at: time(self.created_at),
@@ -150,6 +153,12 @@ impl Tx {
             .bind(millis(device.not_after))
             .bind(device.invite_id)
             .execute(db).await.map(drop))
+    }
+
+    /// Notes whether a device is to use the relay only.
+    pub async fn hold_to_relay(&mut self, id: NodeId, relay_only: bool) -> Result<()> {
+        on_tx!(self, db => sqlx::query(HOLD_TO_RELAY)
+            .bind(uuid(id)).bind(relay_only).execute(db).await.map(drop))
     }
 
     /// Ends an active device; false when it was not active.

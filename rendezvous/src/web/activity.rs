@@ -81,6 +81,8 @@ impl Entry {
             "device.rekey" => ("enrolled again with a new key".to_owned(), String::new()),
             "device.renew" => ("renewed the certificate of".to_owned(), String::new()),
             "device.rename" => ("renamed".to_owned(), format!("({})", detail.replace(" -> ", " to "))),
+            "device.hold-to-relay" => ("held".to_owned(), "to the relay".to_owned()),
+            "device.release-from-relay" => ("released".to_owned(), "from the relay".to_owned()),
             "device.revoke" => ("revoked".to_owned(), String::new()),
             "device.logout" => ("left the network".to_owned(), String::new()),
             other => (format!("{other} {subject}"), detail.clone()),

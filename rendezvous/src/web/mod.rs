@@ -48,6 +48,7 @@ pub fn router(app: App) -> Router {
         .route("/devices/new/{id}/live", get(devices::invited::live))
         .route("/devices/{id}", get(devices::show::page))
         .route("/devices/{id}/live", get(devices::show::live))
+        .route("/devices/{id}/relay", post(devices::relay::submit))
         .route("/devices/{id}/rename", post(devices::rename::submit))
         .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
         .route("/activity", get(activity::page))

@@ -1,8 +1,9 @@
-//! The devices: the list, one device, adding, renaming and revoking.
+//! The devices: the list, one device, adding, renaming, holding to the relay and revoking.
 
 pub(super) mod add;
 pub(super) mod invited;
 pub(super) mod list;
+pub(super) mod relay;
 pub(super) mod rename;
 pub(super) mod revoke;
 pub(super) mod show;
@@ -23,6 +24,8 @@ impl Done {
     /// The sentence for a word of ours; somebody else's words are never shown.
     fn sentence(&self) -> Option<&'static str> {
         Some(match self.done.as_str() {
+            "held" => "Held to the relay. Its peers take their traffic there within a second.",
+            "released" => "Released. It and its peers look for direct paths at once.",
             "renamed" => "Renamed. Peers know the new name within a second.",
             "revoked" => "Revoked. Its peers close their connections to it within a second.",
             _ => return None,

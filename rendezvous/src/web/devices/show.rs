@@ -96,8 +96,8 @@ pub(in crate::web) async fn live(
 
 /// The device as pages show it.
 pub(super) async fn load(web: &Web, id: NodeId) -> Result<Device, Problem> {
-    let (device, others) = actions::show_device(&web.app, id).await?;
-    Ok(Device::new(&device, &others, web.app.now()))
+    let shown = actions::show_device(&web.app, id).await?;
+    Ok(Device::new(&shown, web.app.now()))
 }
 
 fn snapshot(device: &Device) -> Result<Snapshot, Problem> {

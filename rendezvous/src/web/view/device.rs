@@ -7,7 +7,7 @@ use warren_proto::keys::{NodeId, UnixTime};
 
 use super::super::format::{Bytes, Moment};
 use super::path::{PathKind, PathView};
-use crate::actions::DeviceView;
+use crate::actions::{DeviceView, ShownDevice};
 use crate::domain::DeviceState;
 
 /// One row of the list.
@@ -123,6 +123,7 @@ pub(in crate::web) struct Device {
     pub(in crate::web) name: String,
     pub(in crate::web) row: DeviceRow,
     pub(in crate::web) active: bool,
+    pub(in crate::web) relay_only: bool,
     pub(in crate::web) ended_word: &'static str,
     pub(in crate::web) ended_at: Option<Moment>,
     pub(in crate::web) hostname: String,
@@ -138,7 +139,8 @@ pub(in crate::web) struct Device {
 
 impl Device {
     /// A device among the active ones. Its page also names the peers it could be connected to, and is not.
-    pub(in crate::web) fn new(view: &DeviceView, active: &[DeviceView], now: UnixTime) -> Self {
+    pub(in crate::web) fn new(shown: &ShownDevice, now: UnixTime) -> Self {
+        let ShownDevice { view, active, verdicts } = shown;
         let device = &view.device;
         let names = names(active);
         let mut row = DeviceRow::new(view, &names, now);
@@ -148,12 +150,17 @@ impl Device {
             let missing: Vec<PathView> = missing.map(|peer| PathView::none(view, peer, &names, now)).collect();
             row.paths.extend(missing);
         }
+        for (peer, verdict) in verdicts {
+            let id = peer.to_string();
+            row.paths.iter_mut().filter(|path| path.peer_id == id).for_each(|path| path.explain(verdict));
+        }
         let moment = |at| Moment::new(at, now);
         Self {
             id: row.id.clone(),
             name: row.name.clone(),
             row,
             active: device.state == DeviceState::Active,
+            relay_only: device.relay_only,
             ended_word: if device.state == DeviceState::LoggedOut { "Logged out" } else { "Revoked" },
             ended_at: device.ended_at.map(moment),
             hostname: device.hostname.clone(),
@@ -214,6 +221,7 @@ mod tests {
             tags: Vec::new(),
             os: String::new(),
             agent_version: String::new(),
+            relay_only: false,
             state: DeviceState::Active,
             invite_id: None,
             created_at: NOW,

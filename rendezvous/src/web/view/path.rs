@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use warren_coordinator::Verdict;
 use warren_proto::control::PathReport;
 use warren_proto::keys::UnixTime;
 
@@ -21,8 +22,8 @@ pub(in crate::web) struct PathView {
     pub(in crate::web) since: Option<Moment>,
     pub(in crate::web) received: Bytes,
     pub(in crate::web) sent: Bytes,
-    pub(in crate::web) explanation: &'static str,
-    pub(in crate::web) remedy: Option<&'static str>,
+    pub(in crate::web) explanation: String,
+    pub(in crate::web) remedy: Option<String>,
 }
 
 impl PathView {
@@ -41,8 +42,8 @@ impl PathView {
             since: (is_path && report.since_unix_ms > 0).then(|| Moment::new(since, now)),
             received: Bytes(report.rx_bytes),
             sent: Bytes(report.tx_bytes),
-            explanation: explanation(&report.reason_code),
-            remedy: remedy(&report.reason_code),
+            explanation: explanation(&report.reason_code).to_owned(),
+            remedy: remedy(&report.reason_code).map(str::to_owned),
         })
     }
 
@@ -59,9 +60,20 @@ impl PathView {
             since: None,
             received: Bytes(0),
             sent: Bytes(0),
-            explanation: "connects with the first packet",
+            explanation: "connects with the first packet".to_owned(),
             remedy: None,
         })
+    }
+
+    /// Says what both ends' reports say together, unless the path is direct or nothing was reported.
+    pub(super) fn explain(&mut self, verdict: &Verdict) {
+        if self.kind == PathKind::Direct || UNEXPLAINED.contains(&verdict.code) {
+            return;
+        }
+        // names stand in backticks where there is no other type to set them in
+        let plain = |text: &str| text.replace('`', "");
+        self.explanation = plain(&verdict.text);
+        self.remedy = Some(plain(&verdict.remedy)).filter(|remedy| !remedy.is_empty());
     }
 }
 
@@ -136,8 +148,14 @@ pub(in crate::web) fn explanation(code: &str) -> &'static str {
         "peer-offline" => "the peer is offline",
         "policy-denied" => "the access policy forbids it",
         "probing" => "looking for a direct path",
-        "relay-only-policy" => "the policy asks for the relay",
+        "relay-only-policy" => "one of the two is set to use the relay only",
         "no-answer" => "the direct path was tried and nothing answered",
+        "firewall-inbound" => "a firewall lets nothing in",
+        "no-common-family" => "one has IPv6 only, the other IPv4 only",
+        "no-hairpin" => "both are behind one NAT that does not let them meet",
+        "mtu" => "only small packets pass straight",
+        "one-sided" => "packets pass straight in one direction only",
+        "search-budget" => "the search for the right port was paused",
         _ => "",
     }
 }
@@ -155,6 +173,9 @@ pub(in crate::web) fn remedy(code: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// Codes that a page has better words for: the path itself shows it, or there is nothing to say yet.
+const UNEXPLAINED: [&str; 3] = ["direct", "probing", "same-lan"];
 
 #[cfg(test)]
 mod tests {

@@ -61,7 +61,7 @@ impl Agent {
         self.connection.close(0_u8.into(), b"");
     }
 
-    async fn send(&mut self, message: &ToServer) {
+    pub(crate) async fn send(&mut self, message: &ToServer) {
         self.writer.send(Bytes::from(message.encode())).await.unwrap();
     }
 }

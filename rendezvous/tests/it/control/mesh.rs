@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use warren_proto::candidate::{Candidate, CandidateKind};
 use warren_proto::certificate::VerifiedCertificate;
-use warren_proto::control::{CandidateSet, PathReport, RefusedCode, ToAgent, ToServer, Welcome};
+use warren_proto::control::{
+    Attempt, AttemptReport, CandidateSet, PathReport, Preferences, RefusedCode, ToAgent, ToServer, Welcome,
+};
 use warren_proto::keys::NodeId;
 use warren_rendezvous::actions;
 use warren_rendezvous::domain::Actor;
@@ -118,6 +120,61 @@ async fn connecting_gives_both_a_channel_candidates_and_a_start() {
         assert!(start.delay_ms < 1000);
     }
     two.server.stop().await;
+}
+
+#[tokio::test]
+async fn both_ends_hear_what_their_reports_say_together() {
+    let mut two = Two::new().await;
+    let (laptop, desktop) = (two.laptop_id(), two.desktop_id());
+    two.laptop.agent.send(&ToServer::Connect(desktop)).await;
+    let report = |peer, attempts: Vec<Attempt>| {
+        let via = "udp-relay".to_owned();
+        ToServer::AttemptReport(AttemptReport { peer, attempt: 7, via, udp_blocked: false, attempts })
+    };
+
+    two.laptop.agent.send(&report(desktop, vec![heard()])).await;
+    two.desktop.agent.send(&report(laptop, Vec::new())).await;
+
+    let verdict = |message| if let ToAgent::Verdict(verdict) = message { Some(verdict) } else { None };
+    let (here, there) = (two.laptop.agent.until(verdict).await, two.desktop.agent.until(verdict).await);
+    assert_eq!((here.peer, there.peer), (desktop, laptop));
+    assert_eq!((&here.code, &here.text, &here.remedy), (&there.code, &there.text, &there.remedy));
+    assert_eq!((here.code.as_str(), here.attempts.len(), there.attempts.len()), ("one-sided", 0, 1));
+    assert!(here.text.starts_with("What `desktop` sends reaches `laptop`"), "{}", here.text);
+    two.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_whose_owner_wants_the_relay_only_is_told_as_such() {
+    let mut two = Two::new().await;
+    let desktop = two.desktop_id();
+
+    two.desktop.agent.send(&ToServer::Preferences(Preferences { relay_only: true })).await;
+
+    let welcome = two.laptop.welcome.clone();
+    let server = &two.server;
+    let told = |message| {
+        let ToAgent::Map(map) = message else { return None };
+        let of_desktop = |peer: &warren_proto::control::Peer| {
+            peer.relay_only && verified(server, &welcome, &peer.certificate).node == desktop
+        };
+        map.peers.iter().any(of_desktop).then_some(())
+    };
+    two.laptop.agent.until(told).await;
+    two.server.stop().await;
+}
+
+fn heard() -> Attempt {
+    Attempt {
+        technique: "punch".to_owned(),
+        local: None,
+        remote: Some("203.0.113.9:40000".parse().unwrap()),
+        probes: 7,
+        heard: 3,
+        result: "no-answer".to_owned(),
+        ago_ms: 4000,
+        attempt: 7,
+    }
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ fn device(number: u8, name: &str) -> Device {
         tags: vec!["lab".to_owned()],
         os: "Debian".to_owned(),
         agent_version: "0.1.0".to_owned(),
+        relay_only: false,
         state: DeviceState::Active,
         invite_id: None,
         created_at: at(10),
@@ -157,7 +158,7 @@ async fn devices_read_back_by_id_and_identity_and_free_their_names_when_they_end
 }
 
 #[tokio::test]
-async fn a_new_certificate_and_a_sighting_change_only_what_they_say() {
+async fn a_new_certificate_a_sighting_and_a_setting_change_only_what_they_say() {
     for (_dir, store) in stores().await {
         let before = device(1, "nas");
         let after = Device {
@@ -171,11 +172,12 @@ async fn a_new_certificate_and_a_sighting_change_only_what_they_say() {
         tx.insert_device(&before).await.unwrap();
         tx.certify_device(&after).await.unwrap();
         tx.note_seen(after.id, at(77)).await.unwrap();
+        tx.hold_to_relay(after.id, true).await.unwrap();
         tx.commit().await.unwrap();
 
         let read = store.device(after.id).await.unwrap().unwrap();
 
-        assert_eq!(read, Device { last_seen_at: Some(at(77)), ..after });
+        assert_eq!(read, Device { last_seen_at: Some(at(77)), relay_only: true, ..after });
     }
 }
 

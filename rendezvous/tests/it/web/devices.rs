@@ -120,6 +120,29 @@ async fn a_name_that_will_not_do_is_refused_with_the_reason_and_kept_in_the_form
 }
 
 #[tokio::test]
+async fn a_device_is_held_to_the_relay_and_released() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let device = server.device("laptop", 1).await;
+    let path = format!("/devices/{}", device.id);
+    let stored = async || server.app.store().device(device.id).await.unwrap().unwrap().relay_only;
+    let page = browser.get(&path).await;
+    assert!(page.body.contains("Use the relay only</button>") && !text(&page.body).contains("relay only:"));
+
+    let held = browser.submit(&page, &format!("{path}/relay"), &[("use_relay", "only")]).await;
+    assert_eq!((held.status, stored().await), (303, true));
+    let page = browser.get(held.location()).await;
+    assert!(text(&page.body).contains("Held to the relay.") && page.body.contains("Allow direct paths</button>"));
+    let released = browser.submit(&page, &format!("{path}/relay"), &[("use_relay", "when-needed")]).await;
+    assert_eq!((released.status, stored().await), (303, false));
+
+    let nonsense = browser.submit(&page, &format!("{path}/relay"), &[("use_relay", "teleport")]).await;
+    assert_eq!(nonsense.status, 422);
+    let shown = text(&browser.get("/activity").await.body);
+    assert!(shown.contains("ada held laptop to the relay") && shown.contains("ada released laptop from the relay"));
+}
+
+#[tokio::test]
 async fn a_revocation_asks_first_and_then_removes_the_device() {
     let server = TestApp::new().await;
     let mut browser = server.admin().await;

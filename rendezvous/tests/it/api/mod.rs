@@ -1,0 +1,3 @@
+//! The JSON under `/api/v1`, through the router.
+
+mod pairs;
