@@ -55,6 +55,9 @@ pub struct DaemonArgs {
     /// Append the keys of every security association to this file, for Wireshark (whoever reads it can read the traffic)
     #[arg(long, value_name = "FILE")]
     pub sa_keylog: Option<PathBuf>,
+    /// Use the relay only: tell nobody where this device is, and probe nobody [env: WARREN_RELAY_ONLY]
+    #[arg(long)]
+    pub relay_only: bool,
     /// Hand packets to the kernel one by one, for drivers that do large ones wrongly [env: WARREN_NO_OFFLOAD]
     #[arg(long)]
     pub no_offload: bool,

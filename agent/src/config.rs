@@ -57,7 +57,11 @@ impl Config {
             port_mapping: !args.no_port_mapping && variable("WARREN_NO_PORT_MAPPING").is_none(),
             lan_discovery: !args.no_lan_discovery && variable("WARREN_NO_LAN_DISCOVERY").is_none(),
             upnp: !args.no_upnp && variable("WARREN_NO_UPNP").is_none(),
-            node: NodeConfig { export_sa_keys: args.sa_keylog.is_some(), ..node },
+            node: NodeConfig {
+                export_sa_keys: args.sa_keylog.is_some(),
+                relay_only: args.relay_only || variable("WARREN_RELAY_ONLY").is_some(),
+                ..node
+            },
             sa_keylog: args.sa_keylog,
         })
     }

@@ -17,6 +17,7 @@ pub mod exit;
 pub mod gather;
 pub mod identity;
 pub mod ipc;
+pub mod judgement;
 pub mod keylog;
 pub mod mesh_cache;
 pub mod netcfg;

@@ -1,13 +1,20 @@
 //! Reports as people read them: aligned columns, sizes and durations in words, colour only on a terminal.
 //!
-//! What is said is decided in `report`; nothing here is for programs.
+//! What is said is decided in `report`; nothing here is for programs. Everything fits a terminal of 80 columns as far as
+//! addresses let it: `path` and `netcheck` have much to say and files of their own.
+
+mod netcheck;
+mod path;
 
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::config;
-use crate::report::{Attempt, Netcheck, Path, PathKind, PathReport, Peer, Pong, State, Status};
+use crate::report::{Path, PathKind, Peer, Pong, State, Status};
+
+pub use netcheck::netcheck;
+pub use path::path;
 
 /// Whether to paint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,49 +74,6 @@ pub fn up(status: &Status) -> String {
 /// One answer of `warren ping`.
 pub fn pong(peer: &str, pong: &Pong) -> String {
     format!("answer {} from {peer} in {} ms, {}", pong.seq, pong.rtt_ms, path_words(&pong.path))
-}
-
-/// `warren path`.
-pub fn path(report: &PathReport, colour: Colour) -> String {
-    let mut text = format!("{}: {}\n", report.peer, path_words(&report.path));
-    if let Some(rtt) = report.path.rtt_ms {
-        let _ = writeln!(text, "  round trip {rtt} ms");
-    }
-    if let Some(mtu) = report.path.mtu {
-        let _ = writeln!(text, "  largest packet {mtu} bytes");
-    }
-    let _ = writeln!(text, "\nWhy ({}): {}", report.reason.code, report.reason.text);
-    if let Some(remedy) = &report.reason.remedy {
-        let _ = writeln!(text, "What would help: {remedy}");
-    }
-    if !report.attempts.is_empty() {
-        let mut rows = vec![["AT", "TECHNIQUE", "FROM", "TO", "RESULT"].map(str::to_owned).to_vec()];
-        rows.extend(report.attempts.iter().map(attempt_row));
-        text.push('\n');
-        text.push_str(&table(&rows, colour));
-    }
-    text
-}
-
-/// `warren netcheck`.
-pub fn netcheck(report: &Netcheck) -> String {
-    let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-    let observed: Vec<String> = report.observed.iter().map(ToString::to_string).collect();
-    let mut rows = vec![
-        vec!["UDP".to_owned(), yes_no(report.udp)],
-        vec!["IPv4".to_owned(), yes_no(report.ipv4)],
-        vec!["IPv6".to_owned(), yes_no(report.ipv6)],
-        vec!["seen from outside as".to_owned(), or_dash(observed.join(", "))],
-        vec!["NAT mapping".to_owned(), mapping_words(&report.mapping).to_owned()],
-        vec!["NAT keeps the port".to_owned(), yes_no(report.preserves_port)],
-        vec!["port mapping by".to_owned(), or_dash(report.port_mapping.join(", "))],
-        vec!["port mapped".to_owned(), or_dash(report.mapped.map(|mapped| mapped.to_string()).unwrap_or_default())],
-    ];
-    rows.extend(report.rendezvous.iter().map(|server| {
-        let distance = server.rtt_ms.map_or_else(|| "no answer".to_owned(), |rtt| format!("{rtt} ms"));
-        vec![format!("server {}", server.addr), distance]
-    }));
-    table(&rows, Colour::None)
 }
 
 /// A path in a few words.
@@ -174,26 +138,6 @@ fn peer_row(peer: &Peer, known: bool) -> Vec<String> {
     ]
 }
 
-fn attempt_row(attempt: &Attempt) -> Vec<String> {
-    let address = |addr: Option<std::net::SocketAddr>| or_dash(addr.map(|addr| addr.to_string()).unwrap_or_default());
-    vec![
-        attempt.at.clone(),
-        attempt.technique.clone(),
-        address(attempt.local),
-        address(attempt.remote),
-        attempt.result.clone(),
-    ]
-}
-
-fn mapping_words(mapping: &str) -> &str {
-    match mapping {
-        "none" => "no NAT",
-        "endpoint-independent" => "the same for every destination (good for direct paths)",
-        "endpoint-dependent" => "another for every destination (direct paths are harder)",
-        other => other,
-    }
-}
-
 fn or_dash(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
@@ -219,6 +163,21 @@ pub fn duration(duration: Duration) -> String {
         .to_string()
 }
 
+/// Sentences in lines of at most 80 columns, those after the first under the beginning of the first.
+fn wrapped(label: &str, text: &str) -> String {
+    let indent = " ".repeat(label.chars().count() + 2);
+    let mut lines = vec![format!("{label}  ")];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the beginning");
+        if line.trim_end().chars().count() >= indent.len() && line.chars().count() + word.chars().count() > WIDTH {
+            lines.push(format!("{indent}{word} "));
+        } else {
+            let _ = write!(line, "{word} ");
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
 /// Left-aligned columns two spaces apart; the first row is the header when painting.
 fn table(rows: &[Vec<String>], colour: Colour) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -235,6 +194,9 @@ fn table(rows: &[Vec<String>], colour: Colour) -> String {
     }
     text
 }
+
+/// The width that every terminal has.
+const WIDTH: usize = 80;
 
 /// SGR parameters of ECMA-48.
 #[derive(Clone, Copy)]
@@ -254,6 +216,15 @@ mod tests {
         let rows = [vec!["NAME".to_owned(), "PATH".to_owned()], vec!["desktop".to_owned(), "direct".to_owned()]];
 
         assert_eq!(table(&rows, Colour::None), "NAME     PATH\ndesktop  direct\n");
+    }
+
+    #[test]
+    fn sentences_stay_inside_a_narrow_terminal_and_under_their_beginning() {
+        let text = wrapped("Why", &"kitten ".repeat(30));
+
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.starts_with("Why  kitten") && text.lines().skip(1).all(|line| line.starts_with("     kitten")));
+        assert_eq!(wrapped("Why", &"x".repeat(100)).lines().count(), 1);
     }
 
     #[test]

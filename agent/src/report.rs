@@ -178,8 +178,14 @@ pub struct PathReport {
     pub path: Path,
     /// Why it is this one.
     pub reason: Reason,
-    /// What was tried, oldest first; bounded.
+    /// Whether a setting of either device holds the pair to the relay.
+    pub relay_only: bool,
+    /// Where either says that it may be reached.
+    pub candidates: Candidates,
+    /// What this device tried, oldest first; bounded.
     pub attempts: Vec<Attempt>,
+    /// What the peer tried, as it last reported; empty while the rendezvous has not told.
+    pub peer_attempts: Vec<Attempt>,
 }
 
 /// Why a path is what it is.
@@ -191,6 +197,26 @@ pub struct Reason {
     pub text: String,
     /// What would make it better; `None` when there is nothing to do.
     pub remedy: Option<String>,
+    /// Whether it is made from what both ends tried; else it is this end's guess.
+    pub joined: bool,
+}
+
+/// Where two devices say that they may be reached.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Candidates {
+    /// This one.
+    pub local: Vec<Candidate>,
+    /// The peer.
+    pub peer: Vec<Candidate>,
+}
+
+/// An address, and how it was learnt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The address.
+    pub addr: SocketAddr,
+    /// `host`, `static`, `mapped`, `inner`, `reflexive` or `guessed`.
+    pub kind: String,
 }
 
 /// One thing that was tried on the way to a path.
@@ -200,12 +226,20 @@ pub struct Attempt {
     pub at: String,
     /// How.
     pub technique: String,
-    /// From which address of ours, where it is known.
+    /// From which address of the one who tried, as the other saw it, where it is known.
     pub local: Option<SocketAddr>,
     /// To where.
     pub remote: Option<SocketAddr>,
     /// What came of it.
     pub result: String,
+    /// Milliseconds from its beginning to this report.
+    pub ago_ms: u64,
+    /// Probes sent there.
+    pub probes: u32,
+    /// Probes of the other end that came from there.
+    pub heard: u32,
+    /// Names the common start it belongs to at both ends; `None` for what one tried alone.
+    pub attempt: Option<String>,
 }
 
 /// `warren netcheck --json`.
@@ -233,6 +267,19 @@ pub struct Netcheck {
     pub observed: Vec<SocketAddr>,
     /// The servers and how far they are.
     pub rendezvous: Vec<ServerDistance>,
+    /// What all this means for direct paths.
+    pub judgement: Judgement,
+}
+
+/// What a network means for direct paths.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Judgement {
+    /// To which devices they can be expected: `all`, `most`, `some`, `none` or `unknown`.
+    pub direct: String,
+    /// For a person.
+    pub text: String,
+    /// What would make it better; `None` when there is nothing to do.
+    pub remedy: Option<String>,
 }
 
 /// One server address and the round-trip time to it.

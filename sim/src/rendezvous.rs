@@ -79,7 +79,8 @@ impl Rendezvous {
     pub(crate) fn enrol(&mut self, certificate: &Certificate, encoded: Vec<u8>, now: Instant) -> Vec<Outgoing> {
         self.revision += 1;
         let (identity_key, not_after) = (certificate.identity_key, certificate.not_after);
-        let member = Member { certificate: encoded, identity_key, not_after };
+        let name = certificate.name.clone();
+        let member = Member { name, certificate: encoded, identity_key, not_after, relay_only: false };
         self.members.insert(certificate.node, (member.clone(), self.revision));
         self.change(certificate.node, RosterChange::Active(member), now)
     }

@@ -5,19 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use warren_proto::control::NatReport;
+use warren_proto::candidate::CandidateKind;
+use warren_proto::control::{self, CandidateSet, NatReport};
 use warren_proto::io::Remote;
 use warren_proto::keys::NodeId;
-use warren_proto::node::{Forwarding, PeerStatus};
+use warren_proto::node::{Forwarding, HeldVerdict, PeerStatus};
 use warren_proto::path::Via;
 
 use super::SlowPath;
 use super::attachment::Mesh;
 use crate::clock::{Clock, rfc3339};
 use crate::control::Transport;
+use crate::judgement::{Measured, judge};
 use crate::report::{
-    Attempt, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason, Rendezvous, SCHEMA,
-    ServerDistance, Session, State, Status, milliseconds,
+    Attempt, Candidate, Candidates, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason,
+    Rendezvous, SCHEMA, ServerDistance, Session, State, Status, milliseconds,
 };
 use crate::state::Wanted;
 
@@ -54,22 +56,33 @@ impl SlowPath {
         let link = attachment.client.link();
         let by_udp = link.as_ref().is_some_and(|link| link.transport() == Transport::Quic);
         let control = link.map(|link| ServerDistance { addr: link.server(), rtt_ms: Some(milliseconds(link.rtt())) });
+        let (sequential_delta, mapped) = (gatherer.sequential_delta(), outlook.mapping);
         let rendezvous: Vec<ServerDistance> = control.into_iter().chain(mesh.surroundings.distances()).collect();
         let stun = mesh.surroundings.distances().any(|server| server.rtt_ms.is_some());
         let answered =
             |v4: bool| rendezvous.iter().any(|server| server.rtt_ms.is_some() && server.addr.is_ipv4() == v4);
+        let udp = by_udp || stun;
+        let judgement = judge(&Measured {
+            udp,
+            mapping: report.mapping.name(),
+            sequential: sequential_delta.is_some(),
+            forwarded: is_forwarded(mesh),
+            relay_only: mesh.node.is_relay_only(),
+            port: self.tools.sockets.port(),
+        });
         Some(Netcheck {
             schema: SCHEMA,
-            udp: by_udp || stun,
+            udp,
             ipv4: answered(true),
             ipv6: answered(false),
             mapping: report.mapping.name().to_owned(),
             preserves_port: report.preserves_port,
-            sequential_delta: gatherer.sequential_delta(),
+            sequential_delta,
             port_mapping: outlook.protocols.iter().map(|protocol| protocol.name().to_owned()).collect(),
-            mapped: outlook.mapping,
+            mapped,
             observed: gatherer.observed(),
             rendezvous,
+            judgement,
         })
     }
 
@@ -87,8 +100,15 @@ impl SlowPath {
                 code: peer.reason.code.clone(),
                 text: peer.reason.text.clone(),
                 remedy: Some(peer.reason.remedy.clone()).filter(|remedy| !remedy.is_empty()),
+                joined: peer.reason.joined,
+            },
+            relay_only: peer.relay_only,
+            candidates: Candidates {
+                local: candidates(&mesh.surroundings.candidates()),
+                peer: candidates(&peer.candidates),
             },
             attempts: peer.attempts.iter().map(|attempt| self::attempt(attempt, clock)).collect(),
+            peer_attempts: peer.verdict.iter().flat_map(|held| peer_attempts(held, clock)).collect(),
         })
     }
 
@@ -202,7 +222,55 @@ fn attempt(attempt: &warren_proto::path::Attempt, clock: &Clock) -> Attempt {
         local: attempt.local,
         remote: Some(address(attempt.remote)),
         result: attempt.result.name().to_owned(),
+        ago_ms: whole_millis(clock.now().saturating_duration_since(attempt.at)),
+        probes: attempt.probes,
+        heard: attempt.heard,
+        attempt: number(attempt.attempt),
     }
+}
+
+/// What the peer tried, as old as it is now.
+fn peer_attempts(held: &HeldVerdict, clock: &Clock) -> Vec<Attempt> {
+    let now = clock.now();
+    let since = whole_millis(now.saturating_duration_since(held.at));
+    let entry = |attempt: &control::Attempt| {
+        let ago_ms = attempt.ago_ms.saturating_add(since);
+        let began = now.checked_sub(Duration::from_millis(ago_ms)).unwrap_or(held.at);
+        Attempt {
+            at: rfc3339(clock.wall_at(began)),
+            technique: attempt.technique.clone(),
+            local: attempt.local,
+            remote: attempt.remote,
+            result: attempt.result.clone(),
+            ago_ms,
+            probes: attempt.probes,
+            heard: attempt.heard,
+            attempt: number(attempt.attempt),
+        }
+    };
+    held.verdict.attempts.iter().map(entry).collect()
+}
+
+/// The name of a common start; as text, for it has 64 bits.
+fn number(attempt: u64) -> Option<String> {
+    (attempt != 0).then(|| format!("{attempt:016x}"))
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn candidates(set: &CandidateSet) -> Vec<Candidate> {
+    let entry = |candidate: &warren_proto::candidate::Candidate| Candidate {
+        addr: candidate.addr,
+        kind: candidate.kind.name().to_owned(),
+    };
+    set.candidates.iter().map(entry).collect()
+}
+
+/// Whether the gateway forwards a port that the outside can reach.
+fn is_forwarded(mesh: &Mesh) -> bool {
+    mesh.surroundings.candidates().candidates.iter().any(|candidate| candidate.kind == CandidateKind::Mapped)
 }
 
 fn device(mesh: &Mesh) -> Device {

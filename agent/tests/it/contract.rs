@@ -41,7 +41,9 @@ fn path_has_the_promised_fields() {
         assert_eq!((&report["schema"], &report["peer"]), (&1.into(), &PEER.into()));
         has(&report, &["path", "reason", "attempts"]);
         has(&report["path"], &PATH);
-        has(&report["reason"], &["code", "text", "remedy"]);
+        has(&report["reason"], &["code", "text", "remedy", "joined"]);
+        has(&report, &["relay_only", "candidates", "peer_attempts"]);
+        has(&report["candidates"], &["local", "peer"]);
         assert_eq!(report["reason"]["code"], "peer-offline");
     });
 }
@@ -58,6 +60,7 @@ fn netcheck_has_the_promised_fields() {
         assert_eq!(report["schema"], 1);
         has(&report, &["udp", "ipv4", "ipv6", "mapping", "preserves_port", "sequential_delta", "port_mapping"]);
         has(&report["rendezvous"][0], &["addr", "rtt_ms"]);
+        has(&report["judgement"], &["direct", "text", "remedy"]);
         assert_eq!((&report["udp"], &report["ipv4"], &report["ipv6"]), (&true.into(), &true.into(), &false.into()));
     });
 }
@@ -75,7 +78,7 @@ fn people_get_words_and_no_escape_codes_in_a_pipe() {
 
         assert!(status.starts_with("laptop  100.64.0.1  fd00::1  connected to"), "{status}");
         assert!(status.contains("desktop  100.64.0.2  no"), "{status}");
-        assert!(netcheck.starts_with("UDP"), "{netcheck}");
+        assert!(netcheck.starts_with("Direct paths  "), "{netcheck}");
         assert!(!status.contains('\x1b'));
     });
 }

@@ -8,6 +8,7 @@ mod cleanup;
 mod connectivity;
 mod demo;
 mod errors;
+mod explain;
 mod fairness;
 mod faults;
 mod handover;

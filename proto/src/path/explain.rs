@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::score::Tier;
-use crate::candidate::CandidateKind;
-use crate::candidate::{CandidateSet, NatMapping};
+use crate::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping};
 use crate::io::Remote;
 
 /// Why a pair uses the path it uses.
@@ -51,6 +50,7 @@ impl Facts<'_> {
         let dependent = |set: &CandidateSet| set.nat.mapping == NatMapping::EndpointDependent;
         match (dependent(self.local), dependent(self.remote)) {
             (true, true) => BOTH_SYMMETRIC,
+            _ if has_no_common_family(families(self.local), families(self.remote)) => NO_COMMON_FAMILY,
             _ if is_unreachable(self.local) => UDP_BLOCKED_HERE,
             _ if is_unreachable(self.remote) => UDP_BLOCKED_THERE,
             (true, false) | (false, true) => SYMMETRIC_VS_PORT_RESTRICTED,
@@ -65,6 +65,20 @@ pub(super) fn is_unreachable(set: &CandidateSet) -> bool {
     set.nat.mapping == NatMapping::Unknown
         && !set.candidates.is_empty()
         && !set.candidates.iter().any(|candidate| public(candidate.kind, candidate.addr))
+}
+
+/// Whether anything says that a device has IPv4, and IPv6, towards the outside.
+fn families(set: &CandidateSet) -> [bool; 2] {
+    let outside = |candidate: &&Candidate| {
+        candidate.kind != CandidateKind::Host || !super::score::is_private(candidate.addr.ip())
+    };
+    let told = || set.candidates.iter().filter(outside);
+    [told().any(|candidate| candidate.addr.is_ipv4()), told().any(|candidate| candidate.addr.is_ipv6())]
+}
+
+/// Whether each can be reached from outside, but one over IPv4 only and the other over IPv6 only.
+fn has_no_common_family(local: [bool; 2], remote: [bool; 2]) -> bool {
+    local[0] != local[1] && remote[0] != remote[1] && local != remote
 }
 
 const DIRECT: Explanation =
@@ -100,6 +114,11 @@ const SYMMETRIC_VS_PORT_RESTRICTED: Explanation = Explanation {
     code: "symmetric-vs-port-restricted",
     text: "One NAT uses another port for every destination, and the other one only lets in what was asked for by port.",
     remedy: "On either side: enable port mapping (PCP, NAT-PMP or UPnP) or forward the agent's UDP port, or use IPv6.",
+};
+const NO_COMMON_FAMILY: Explanation = Explanation {
+    code: "no-common-family",
+    text: "One of the two devices has IPv6 only and the other IPv4 only.",
+    remedy: "Give one of them both.",
 };
 const UDP_BLOCKED_HERE: Explanation = Explanation {
     code: "udp-blocked",
@@ -324,7 +343,6 @@ pub(super) const LOG_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::candidate::Candidate;
     use crate::candidate::NatReport;
     use crate::path::tests::start;
 
@@ -374,6 +392,19 @@ mod tests {
         assert_eq!(facts(&inside, &outside).code, "udp-blocked");
         assert_eq!(facts(&outside, &inside).code, "udp-blocked");
         assert_ne!(facts(&outside, &inside).text, facts(&inside, &outside).text);
+    }
+
+    #[test]
+    fn one_with_ipv4_only_and_one_with_ipv6_only_have_nothing_in_common() {
+        let v4 = set(NatMapping::EndpointIndependent, &[("203.0.113.1:4000", CandidateKind::Reflexive)]);
+        let v6 = set(NatMapping::Unknown, &[("[2001:db8::1]:4000", CandidateKind::Host)]);
+        let facts = |local, remote| {
+            let (tier, peer_online, trying, relay_only) = (Some(Tier::Relay), true, false, false);
+            Facts { tier, peer_online, trying, relay_only, local, remote }.explain().code
+        };
+
+        assert_eq!((facts(&v4, &v6), facts(&v6, &v4)), ("no-common-family", "no-common-family"));
+        assert_eq!((facts(&v4, &v4), facts(&v6, &v6)), ("no-answer", "no-answer"));
     }
 
     #[test]
