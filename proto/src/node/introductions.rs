@@ -262,14 +262,14 @@ impl Node {
         let slower = near.max(far);
         for ((to, own), (about, set)) in [((one.0, near), other), ((other.0, far), one)] {
             let delay_ms = u16::try_from(((slower - own) / 2).as_millis()).unwrap_or(u16::MAX);
-            let seen = self.peers.get(&about).and_then(super::Peer::direct).map(|direct| direct.addr);
+            let seen = self.peers.get(&about).and_then(|peer| peer.seen_at(now));
             let candidates = encode_candidates(&with_seen(set, seen));
             self.say(to, &Introduction::Meet { peer: about, attempt, delay_ms, candidates }, now);
         }
     }
 
     fn say(&mut self, to: NodeId, message: &Introduction, now: Instant) {
-        self.with(to, now, |peer, shared| peer.say(message, shared));
+        self.with(to, now, |peer, shared| peer.say(message, shared, now));
     }
 }
 

@@ -13,8 +13,6 @@ use crate::wire::introduction::Introduction;
 /// The direct path to a peer.
 #[derive(Clone, Copy)]
 pub(crate) struct Direct {
-    /// Where it is, as we see it.
-    pub(crate) addr: SocketAddr,
     /// How far.
     pub(crate) rtt: Duration,
 }
@@ -24,7 +22,7 @@ impl Peer {
     pub(crate) fn direct(&self) -> Option<Direct> {
         let selection = self.path.selection()?;
         match selection.remote {
-            Remote::Direct(addr) => Some(Direct { addr, rtt: selection.rtt }),
+            Remote::Direct(_) => Some(Direct { rtt: selection.rtt }),
             Remote::Relay(_) => None,
         }
     }
@@ -49,10 +47,25 @@ impl Peer {
         std::mem::take(&mut self.wants_meeting)
     }
 
+    /// Where it is now: where it was heard a moment ago, for it may have restarted elsewhere and the path that data takes
+    /// not be given up yet; else at the end of that path.
+    fn whereabouts(&self, now: Instant) -> Option<Remote> {
+        let lately = self.heard_from.filter(|(_, at)| now.saturating_duration_since(*at) < LATELY);
+        lately.map(|(from, _)| from).or_else(|| self.path.selection().map(|selection| selection.remote))
+    }
+
+    /// The address that we see it at.
+    pub(crate) fn seen_at(&self, now: Instant) -> Option<SocketAddr> {
+        match self.whereabouts(now)? {
+            Remote::Direct(addr) => Some(addr),
+            Remote::Relay(_) => None,
+        }
+    }
+
     /// Says something about another peer, if it can be said.
-    pub(crate) fn say(&mut self, message: &Introduction, shared: &mut Shared) {
-        if let Some(selection) = self.path.selection() {
-            self.send_payload(&message.encode(), selection.remote, shared);
+    pub(crate) fn say(&mut self, message: &Introduction, shared: &mut Shared, now: Instant) {
+        if let Some(to) = self.whereabouts(now) {
+            self.send_payload(&message.encode(), to, shared);
         }
     }
 
@@ -77,3 +90,6 @@ impl Peer {
         }
     }
 }
+
+/// A peer that is looked for says something every few seconds.
+const LATELY: Duration = Duration::from_secs(5);

@@ -77,6 +77,8 @@ pub(crate) struct Peer {
     /// Whether the peer uses the relay only.
     relay_only: bool,
     remembered: Remembered,
+    /// Where its last path message came from, and when.
+    heard_from: Option<(Remote, Instant)>,
     /// Whether a common peer is to be asked for help.
     wants_meeting: bool,
     stats: Arc<PeerStats>,
@@ -109,6 +111,7 @@ impl Peer {
             verdict: None,
             relay_only: false,
             remembered: Remembered::default(),
+            heard_from: None,
             wants_meeting: false,
             stats: Arc::new(PeerStats::default()),
         }
@@ -218,6 +221,7 @@ impl Peer {
     /// The opened payload of an ESP packet with Next Header 253.
     pub(crate) fn handle_opened(&mut self, spi: Spi, from: Remote, payload: &[u8], shared: &mut Shared, now: Instant) {
         self.heard(SpiBase::of(spi), shared, now);
+        self.heard_from = Some((from, now));
         if Introduction::is_introduction(payload) {
             return self.hear_introduction(payload, shared);
         }

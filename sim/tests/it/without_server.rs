@@ -111,6 +111,22 @@ fn a_common_peer_brings_two_together_whose_nats_changed_their_ports() {
 }
 
 #[test]
+fn a_common_peer_answers_where_it_hears_them_before_it_has_given_up_their_old_paths() {
+    for one_way in [25, 50, 100] {
+        let mut world = trio_with(1, None, Link { one_way: Duration::from_millis(one_way), ..Link::default() });
+        world.nats[..2].iter_mut().for_each(warren_sim::Nat::reboot);
+
+        world.restart_from_memory(0, Some(61_000));
+        world.restart_from_memory(1, Some(62_000));
+        let took = (1..=100_u64).find(|_| {
+            later(&mut world, Duration::from_millis(100));
+            are_direct(&world, 0, 1)
+        });
+        assert!(took.is_some_and(|took| took <= one_way / 2), "{one_way} ms: {took:?}");
+    }
+}
+
+#[test]
 fn one_that_lost_its_rendezvous_and_its_port_is_brought_to_a_peer_that_stayed() {
     let mut world = trio(4, None);
     world.reboot_nat(0);
@@ -124,12 +140,16 @@ fn one_that_lost_its_rendezvous_and_its_port_is_brought_to_a_peer_that_stayed() 
 
 /// Two behind home routers and a third, common to both; then the rendezvous goes.
 fn trio(seed: u64, common: Option<NatKind>) -> World {
-    let mut world = World::new(seed, Link::default(), begin());
+    trio_with(seed, common, Link::default())
+}
+
+fn trio_with(seed: u64, common: Option<NatKind>, link: Link) -> World {
+    let mut world = World::new(seed, link, begin());
     for kind in [CONE, CONE, common] {
         let nat = kind.map(|kind| world.add_nat(kind));
         world.add_host(Config::default(), nat);
     }
-    world.run_until(Duration::from_secs(5));
+    world.run_until(Duration::from_secs(10));
     assert!(are_direct(&world, 0, 1) && are_direct(&world, 0, 2) && are_direct(&world, 1, 2), "seed {seed}");
     world.set_rendezvous(false);
     world
