@@ -136,7 +136,8 @@ impl Expectation {
     const fn techniques(self) -> &'static [&'static str] {
         match self {
             Self::Birthday => &["birthday"],
-            Self::Prediction => &["prediction"],
+            // Two that count meet at one port each.
+            Self::Prediction => &["prediction", "meeting"],
             Self::Basic
             | Self::BothSymmetric
             | Self::Ipv6

@@ -44,7 +44,7 @@ pub fn run(settings: &Settings) -> Result<Results> {
     ensure!(!kinds.is_empty(), "none of these kinds has a place in the matrix");
     let machine = Machine::this()?;
     eprintln!("matrix: building {} kinds of places, two of each", kinds.len());
-    let world = World::build("matrix", &kinds)?;
+    let mut world = World::build("matrix", &kinds)?;
     let mut results = Results::new(settings, machine, world.kinds().to_vec());
     for (index, left) in kinds.iter().enumerate() {
         for right in &kinds[index..] {

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::attempt::{self, End};
-use super::expect::expected;
+use super::expect::{Expectation, expected};
 use super::results::{Kind, Try};
 use crate::agent::{Agent, Options};
 use crate::classify::{self, Class, Filtering};
@@ -22,6 +22,8 @@ pub struct World {
     kinds: Vec<Kind>,
     _server: Server,
     internet: Internet,
+    /// The last number of the address that sites had in the last search.
+    number: u8,
 }
 
 /// An agent in a place of some kind.
@@ -64,7 +66,7 @@ impl World {
                 members.push(Member { kind: *kind, side: *side, site: members.len(), end: end? });
             }
         }
-        Ok(Self { members, kinds, _server: server, internet })
+        Ok(Self { members, kinds, _server: server, internet, number: FIRST_NUMBER })
     }
 
     /// What the kinds turned out to be.
@@ -73,10 +75,21 @@ impl World {
     }
 
     /// Lets the agents of two kinds meet once.
-    pub fn meet(&self, left: NatKind, right: NatKind) -> Result<Try> {
+    pub fn meet(&mut self, left: NatKind, right: NatKind) -> Result<Try> {
+        let sites = [self.member(left, Side::Left)?.site, self.member(right, Side::Right)?.site];
+        if matches!(expected(left, right), Expectation::Birthday | Expectation::Prediction) {
+            self.renumber(sites)?;
+        }
         let (left, right) = (self.member(left, Side::Left)?, self.member(right, Side::Right)?);
-        let sites = [&self.internet.sites[left.site], &self.internet.sites[right.site]];
+        let sites = sites.map(|site| &self.internet.sites[site]);
         attempt::run([&left.end, &right.end], &sites, expected(left.kind, right.kind))
+    }
+
+    /// Gives sites addresses that have not searched yet: an address may search only so much in a minute, and this
+    /// matrix is no minute's work.
+    fn renumber(&mut self, sites: [usize; 2]) -> Result<()> {
+        self.number = if self.number == LAST_NUMBER { FIRST_NUMBER } else { self.number + 1 };
+        sites.into_iter().try_for_each(|site| self.internet.sites[site].renumber(self.number))
     }
 
     fn member(&self, kind: NatKind, side: Side) -> Result<&Member> {
@@ -117,5 +130,8 @@ fn enrol(internet: &Internet, label: &str, invite: &str) -> Result<End> {
     Ok(end)
 }
 
+/// Numbers of addresses within a site's prefix.
+const FIRST_NUMBER: u8 = 10;
+const LAST_NUMBER: u8 = 250;
 /// As many enrolments at a time as two cores do not notice.
 const AT_ONCE: usize = 8;

@@ -20,7 +20,7 @@ fn every_sort_of_cell_comes_to_what_is_expected_of_it() -> Result<()> {
     let mut kinds: Vec<_> = pairs.into_iter().flat_map(|(left, right)| [left, right]).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let world = World::build("matrix-cells", &kinds)?;
+    let mut world = World::build("matrix-cells", &kinds)?;
 
     let meet = |(left, right): (NatKind, NatKind)| -> Result<Cell> {
         Ok(Cell::new(left.name(), right.name(), expected(left, right), vec![world.meet(left, right)?]))
