@@ -114,7 +114,7 @@ fn a_common_peer_brings_two_together_whose_nats_changed_their_ports() {
 fn a_common_peer_answers_where_it_hears_them_before_it_has_given_up_their_old_paths() {
     for one_way in [25, 50, 100] {
         let mut world = trio_with(1, None, Link { one_way: Duration::from_millis(one_way), ..Link::default() });
-        world.nats[..2].iter_mut().for_each(warren_sim::Nat::reboot);
+        (0..2).for_each(|nat| world.reboot_nat(nat));
 
         world.restart_from_memory(0, Some(61_000));
         world.restart_from_memory(1, Some(62_000));
