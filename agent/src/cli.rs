@@ -71,6 +71,10 @@ pub struct DaemonArgs {
     /// [env: WARREN_NO_LAN_DISCOVERY]
     #[arg(long)]
     pub no_lan_discovery: bool,
+    /// Do not search for a port behind a NAT that gives out another for each destination, which may take up to 256 of its
+    /// entries for a quarter of a minute [env: WARREN_NO_PORT_SEARCH]
+    #[arg(long)]
+    pub no_port_search: bool,
     /// Threads for packets in each direction, on a machine with many processors and many peers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub threads: u8,

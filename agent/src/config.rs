@@ -60,6 +60,7 @@ impl Config {
             node: NodeConfig {
                 export_sa_keys: args.sa_keylog.is_some(),
                 relay_only: args.relay_only || variable("WARREN_RELAY_ONLY").is_some(),
+                port_search: !args.no_port_search && variable("WARREN_NO_PORT_SEARCH").is_none(),
                 ..node
             },
             sa_keylog: args.sa_keylog,

@@ -3,11 +3,11 @@
 //! Candidates are hints; which of them work is decided by probing, in `warren_proto::path`. Asking servers is left to
 //! `stun` and `control`, listing interfaces and noticing that the network changed to `netcfg`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use warren_proto::control::{CandidateSet, NatMapping, NatReport};
 
 /// What is known of this device's addresses.
@@ -21,6 +21,8 @@ pub struct Gatherer {
     reflexive: Vec<Reflexive>,
     /// What the gateway says leads to our port.
     mapping: Option<SocketAddr>,
+    /// External ports of mappings that did not exist before, on this network, in the order in which they were made.
+    fresh: VecDeque<u16>,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,15 @@ struct Reflexive {
 impl Gatherer {
     /// Knows nothing yet but its UDP port. Epochs grow from `epoch`, over restarts too when it is the time of day.
     pub fn new(port: u16, epoch: u64) -> Self {
-        Self { epoch, port, hosts: Vec::new(), seen_from: BTreeMap::new(), reflexive: Vec::new(), mapping: None }
+        Self {
+            epoch,
+            port,
+            hosts: Vec::new(),
+            seen_from: BTreeMap::new(),
+            reflexive: Vec::new(),
+            mapping: None,
+            fresh: VecDeque::new(),
+        }
     }
 
     /// Replaces the interface addresses, best first.
@@ -44,6 +54,7 @@ impl Gatherer {
     pub fn start_epoch(&mut self) {
         self.epoch += 1;
         self.seen_from.clear();
+        self.fresh.clear();
     }
 
     /// Nothing of what servers saw of us is offered any more: UDP does not get out.
@@ -92,19 +103,48 @@ impl Gatherer {
             _ if same && self.hosts.contains(&first.ip()) => NatMapping::None,
             (1, _) => NatMapping::Unknown,
             (_, true) => NatMapping::EndpointIndependent,
+            (_, false) if self.differs_by_address_alone() => NatMapping::AddressDependent,
             (_, false) => NatMapping::EndpointDependent,
         };
-        NatReport { mapping, preserves_port: v4.iter().all(|mapped| mapped.port() == self.port) }
+        let preserves_port = v4.iter().all(|mapped| mapped.port() == self.port);
+        // whether devices take part in searches is the core's to say
+        NatReport { mapping, preserves_port, allocation: self.allocation(), searches: false }
     }
 
-    /// The step between the external ports of mappings made one after the other, when it is small and steady.
-    pub fn sequential_delta(&self) -> Option<i32> {
-        let ports: Vec<i32> =
-            self.seen_from.values().filter(|mapped| mapped.is_ipv4()).map(|mapped| mapped.port().into()).collect();
-        let steps: Vec<i32> = ports.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let first = *steps.first()?;
-        let steady = first != 0 && steps.iter().all(|step| step.signum() == first.signum() && step.abs() <= MAX_STEP);
-        steady.then_some(first)
+    /// Notes the external ports of mappings made one after the other, none of which existed before.
+    pub fn note_fresh(&mut self, ports: impl IntoIterator<Item = u16>) {
+        self.fresh.extend(ports);
+        self.fresh.drain(..self.fresh.len().saturating_sub(MAX_FRESH));
+    }
+
+    /// Servers at two addresses at least, and all ports of each of them see the same.
+    fn differs_by_address_alone(&self) -> bool {
+        let mut by_address: BTreeMap<IpAddr, BTreeSet<SocketAddr>> = BTreeMap::new();
+        for (server, mapped) in self.seen_from.iter().filter(|(_, mapped)| mapped.is_ipv4()) {
+            by_address.entry(server.ip()).or_default().insert(*mapped);
+        }
+        let servers = self.seen_from.values().filter(|mapped| mapped.is_ipv4()).count();
+        // one port of each tells nothing of the other ports
+        servers > by_address.len() && by_address.values().all(|seen| seen.len() == 1)
+    }
+
+    /// What the fresh mappings say of how ports are given out.
+    fn allocation(&self) -> Option<Allocation> {
+        let newest: Vec<i32> = self.fresh.iter().rev().take(ENOUGH_FRESH).rev().map(|port| i32::from(*port)).collect();
+        if newest.len() < ENOUGH_FRESH {
+            return None;
+        }
+        let steps: Vec<i32> = newest.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let up = steps[0].signum();
+        let counted = up != 0 && steps.iter().all(|step| step.signum() == up && step.abs() <= MAX_DELTA.into());
+        // others behind the NAT take numbers of the same sequence: what all steps are multiples of is its own
+        let own = steps.iter().fold(0, |all, step| greatest_common_divisor(all, step.abs()));
+        Some(Allocation {
+            delta: i16::try_from(own * up).ok().filter(|_| counted),
+            last: *self.fresh.back()?,
+            lowest: *self.fresh.iter().min()?,
+            highest: *self.fresh.iter().max()?,
+        })
     }
 
     /// All addresses to offer, best first, without repetition, cut to the allowed number.
@@ -136,6 +176,10 @@ impl Gatherer {
     }
 }
 
+const fn greatest_common_divisor(a: i32, b: i32) -> i32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 /// Puts the address the kernel uses `towards` the server first: the most likely to be reached by others.
 pub fn preferred_first(mut hosts: Vec<IpAddr>, towards: Option<SocketAddr>) -> Vec<IpAddr> {
     let first = towards.and_then(source_towards);
@@ -160,8 +204,10 @@ const KEEP_REFLEXIVE: Duration = Duration::from_secs(310);
 const MAX_REFLEXIVE: usize = 6;
 /// Vantage points: control plane and two STUN ports of every replica.
 const MAX_SERVERS: usize = 24;
-/// A NAT that counts ports up skips few of them between two mappings.
-const MAX_STEP: i32 = 16;
+/// Fresh mappings that are remembered: their range is the guess of a carrier's block of ports.
+const MAX_FRESH: usize = 32;
+/// Fresh mappings in a row that tell whether they are counted: three small steps one way do not happen by chance.
+const ENOUGH_FRESH: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +223,7 @@ mod tests {
         for (ports, mapping, preserves_port) in cases {
             let gatherer = behind_nat(&ports);
 
-            assert_eq!(gatherer.nat(), NatReport { mapping, preserves_port }, "{ports:?}");
+            assert_eq!(gatherer.nat(), NatReport { mapping, preserves_port, ..NatReport::default() }, "{ports:?}");
         }
     }
 
@@ -194,15 +240,50 @@ mod tests {
 
         gatherer.note_seen(server(1), mapped(PORT), now);
 
-        assert_eq!(gatherer.nat(), NatReport { mapping: NatMapping::None, preserves_port: true });
+        let expected = NatReport { mapping: NatMapping::None, preserves_port: true, ..NatReport::default() };
+        assert_eq!(gatherer.nat(), expected);
         assert_eq!(gatherer.candidates().candidates.len(), 1);
     }
 
     #[test]
     fn a_nat_that_counts_ports_up_is_recognised() {
-        assert_eq!(behind_nat(&[51_000, 51_002, 51_003]).sequential_delta(), Some(2));
-        assert_eq!(behind_nat(&[51_000, 40_002, 51_003]).sequential_delta(), None);
-        assert_eq!(behind_nat(&[51_000, 51_000]).sequential_delta(), None);
+        let delta = |ports: &[u16]| {
+            let mut gatherer = behind_nat(&[50_998, 50_999]);
+            gatherer.note_fresh(ports.iter().copied());
+            gatherer.nat().allocation.and_then(|allocation| allocation.delta)
+        };
+
+        assert_eq!(delta(&[51_000, 51_001, 51_002, 51_003]), Some(1));
+        assert_eq!(delta(&[51_000, 51_002, 51_006, 51_008]), Some(2));
+        assert_eq!(delta(&[9, 51_006, 51_004, 51_003, 51_000]), Some(-1));
+        assert_eq!(delta(&[51_000, 40_002, 51_003, 51_004]), None);
+        assert_eq!(delta(&[51_000, 51_001, 51_002]), None);
+    }
+
+    #[test]
+    fn the_ports_of_fresh_mappings_show_the_block_they_come_from() {
+        let mut gatherer = behind_nat(&[10_300, 11_200]);
+
+        gatherer.note_fresh([10_500, 11_100, 10_260, 10_900]);
+
+        let expected = Allocation { delta: None, last: 10_900, lowest: 10_260, highest: 11_100 };
+        assert_eq!(gatherer.nat().allocation, Some(expected));
+    }
+
+    #[test]
+    fn a_nat_that_looks_at_the_address_alone_is_told_from_one_that_looks_at_the_port_too() {
+        let now = Instant::now();
+        let seen = |ports: [u16; 4]| {
+            let mut gatherer = Gatherer::new(PORT, 1);
+            for (index, port) in ports.into_iter().enumerate() {
+                let server = SocketAddr::from(([203, 0, 113, index as u8 / 2], 3478 + index as u16 % 2));
+                gatherer.note_seen(server, mapped(port), now);
+            }
+            gatherer.nat().mapping
+        };
+
+        assert_eq!(seen([50_000, 50_000, 50_007, 50_007]), NatMapping::AddressDependent);
+        assert_eq!(seen([50_000, 50_001, 50_007, 50_008]), NatMapping::EndpointDependent);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A STUN client (RFC 8489 section 2) over a socket that is not its own: asks servers what address they see.
 //!
 //! It makes and reads datagrams and keeps time; sending, and which servers to ask, are left to `slow_path`. Only an
-//! answer to an outstanding question, from the very address asked, is believed.
+//! answer to an outstanding question, from the very address asked, is believed. A question may leave by an auxiliary
+//! socket: its answer tells what the NAT made of a mapping that did not exist before.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use stun_rs::attributes::stun::XorMappedAddress;
 use stun_rs::methods::BINDING;
 use stun_rs::{MessageClass, MessageDecoder, MessageEncoder, StunMessageBuilder, TransactionId};
+use warren_proto::io::SocketId;
 
 /// Questions under way.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub struct Stun {
 pub struct Answer {
     /// The server asked.
     pub server: SocketAddr,
+    /// The auxiliary socket it was asked by.
+    pub socket: Option<SocketId>,
     /// Our address, seen from there.
     pub mapped: SocketAddr,
     /// From the last time it was asked to the answer.
@@ -31,17 +35,20 @@ pub struct Answer {
 struct Query {
     id: [u8; 12],
     server: SocketAddr,
+    socket: Option<SocketId>,
     give_up_at: Instant,
     send_at: Instant,
     sent_at: Instant,
 }
 
 impl Stun {
-    /// Starts to ask `server`, under a transaction id that nobody can guess. A question already under way is dropped.
-    pub fn ask(&mut self, server: SocketAddr, id: [u8; 12], now: Instant) {
-        self.queries.retain(|query| query.server != server);
+    /// Starts to ask `server` by a socket, under a transaction id that nobody can guess. The same question already under
+    /// way is dropped.
+    pub fn ask(&mut self, server: SocketAddr, socket: Option<SocketId>, id: [u8; 12], now: Instant) {
+        self.queries.retain(|query| (query.server, query.socket) != (server, socket));
         if self.queries.len() < MAX_QUERIES {
-            self.queries.push(Query { id, server, give_up_at: now + GIVE_UP_AFTER, send_at: now, sent_at: now });
+            let give_up_at = now + GIVE_UP_AFTER;
+            self.queries.push(Query { id, server, socket, give_up_at, send_at: now, sent_at: now });
         }
     }
 
@@ -57,16 +64,17 @@ impl Stun {
         }
         let mapped = *message.get::<XorMappedAddress>()?.as_xor_mapped_address().ok()?.socket_address();
         let query = self.queries.swap_remove(position);
-        Some(Answer { server: from, mapped, rtt: now.saturating_duration_since(query.sent_at) })
+        let rtt = now.saturating_duration_since(query.sent_at);
+        Some(Answer { server: from, socket: query.socket, mapped, rtt })
     }
 
-    /// The next request that is due, with where to send it.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+    /// The next request that is due, with where to send it and by which socket.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(SocketAddr, Option<SocketId>, Vec<u8>)> {
         self.queries.retain(|query| now < query.give_up_at);
         let query = self.queries.iter_mut().find(|query| query.send_at <= now)?;
         query.send_at = now + RETRANSMIT_AFTER;
         query.sent_at = now;
-        Some((query.server, request(query.id)))
+        Some((query.server, query.socket, request(query.id)))
     }
 
     /// When `poll_transmit` has something to do next.
@@ -77,6 +85,11 @@ impl Stun {
     /// Whether every question was answered or given up.
     pub fn is_idle(&self) -> bool {
         self.queries.is_empty()
+    }
+
+    /// Whether a question is under way that left by an auxiliary socket.
+    pub fn uses_auxiliaries(&self) -> bool {
+        self.queries.iter().any(|query| query.socket.is_some())
     }
 }
 
@@ -94,8 +107,8 @@ const HEADER_LEN: usize = 20;
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(200);
 /// No answer to 15 requests is no answer.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
-/// Two ports of every replica a server may name.
-const MAX_QUERIES: usize = 16;
+/// Two ports of every replica a server may name, and a look at how the NAT numbers its mappings.
+const MAX_QUERIES: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -105,8 +118,8 @@ mod tests {
     fn an_answer_from_the_server_asked_tells_our_address() {
         let now = Instant::now();
         let mut stun = Stun::default();
-        stun.ask(server(), [7; 12], now);
-        let (to, asked) = stun.poll_transmit(now).unwrap();
+        stun.ask(server(), None, [7; 12], now);
+        let (to, _, asked) = stun.poll_transmit(now).unwrap();
 
         let answer = stun.handle_datagram(to, &answer_to(&asked), now + Duration::from_millis(30)).unwrap();
 
@@ -119,8 +132,8 @@ mod tests {
     fn nobody_else_can_answer() {
         let now = Instant::now();
         let mut stun = Stun::default();
-        stun.ask(server(), [7; 12], now);
-        let (to, asked) = stun.poll_transmit(now).unwrap();
+        stun.ask(server(), None, [7; 12], now);
+        let (to, _, asked) = stun.poll_transmit(now).unwrap();
         let mut other_id = answer_to(&asked);
         other_id[8] ^= 1;
 
@@ -135,7 +148,7 @@ mod tests {
     fn a_silent_server_is_asked_again_and_given_up_in_the_end() {
         let start = Instant::now();
         let mut stun = Stun::default();
-        stun.ask(server(), [7; 12], start);
+        stun.ask(server(), None, [7; 12], start);
         let mut requests = 0;
 
         while let Some(at) = stun.poll_timeout() {

@@ -6,7 +6,8 @@
 //! When a device asks to connect to a peer, both get a relay channel, each other's candidates, and a `Start` that makes
 //! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives. What both ends
 //! then tried is put together (`reports`) into a reason that names a side and a remedy (`verdict`). Where a device is to
-//! use the relay only (`policy`), its pairs get the channel and nothing else.
+//! use the relay only (`policy`), its pairs get the channel and nothing else. Those that a plain start does not help may
+//! search for a port, few at a time behind one address (`search`).
 //!
 //! Certificates are opaque here, and so is whether a device may be admitted. Everything is in memory: a restarted
 //! server learns presence from the agents that return.
@@ -15,6 +16,7 @@ mod pair;
 mod policy;
 mod reports;
 mod roster;
+mod search;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -37,6 +39,7 @@ pub use verdict::Verdict;
 use pair::{Pairs, outside};
 use reports::Reports;
 use roster::{Roster, Standing};
+use search::Searches;
 
 /// The control connection of an online device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +106,7 @@ pub struct Coordinator {
     online: BTreeMap<NodeId, Online>,
     pairs: Pairs,
     reports: Reports,
+    searches: Searches,
     outputs: VecDeque<Output>,
     rng: ChaCha20Rng,
 }
@@ -125,6 +129,7 @@ impl Coordinator {
             online: BTreeMap::new(),
             pairs: Pairs::default(),
             reports: Reports::default(),
+            searches: Searches::default(),
             outputs: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
         }
@@ -257,6 +262,9 @@ impl Coordinator {
             && KINDS.contains(&report.kind.as_str())
             && VIAS.contains(&report.via.as_str());
         let Some(online) = self.online.get_mut(&device).filter(|_| sensible) else { return false };
+        if report.kind == "direct" {
+            self.searches.end(device, report.peer);
+        }
         online.paths.insert(report.peer, ReportedPath { at, report });
         true
     }
@@ -268,6 +276,7 @@ impl Coordinator {
         }
         self.start_due(now);
         self.judge_due(now);
+        self.search_due(now);
     }
 
     fn broadcast_marked(&mut self) {
@@ -277,7 +286,8 @@ impl Coordinator {
 
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.roster.flush_at(), self.pairs.next_due(), self.reports.next_due()].into_iter().flatten().min()
+        let due = [self.roster.flush_at(), self.pairs.next_due(), self.reports.next_due(), self.searches.next_due()];
+        due.into_iter().flatten().min()
     }
 
     /// The next thing to be done.

@@ -60,6 +60,11 @@ impl Pairs {
         self.of(device).into_iter().filter(open).collect()
     }
 
+    /// Whether both have the channel.
+    pub(super) fn is_open(&self, key: Key) -> bool {
+        self.by_key.get(&key).is_some_and(|pair| pair.state != State::Apart)
+    }
+
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -215,7 +220,7 @@ impl Coordinator {
         for (side, delay) in delays.into_iter().enumerate() {
             // at most two seconds, see `timing`
             let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-            self.send(key[side], ToAgent::Start(Start { peer: key[1 - side], attempt, delay_ms }));
+            self.send(key[side], ToAgent::Start(Start { peer: key[1 - side], attempt, delay_ms, search: None }));
         }
     }
 

@@ -4,7 +4,7 @@ mod explained;
 
 use std::time::{Duration, Instant};
 
-use warren_proto::candidate::{Candidate, CandidateKind};
+use warren_proto::candidate::{Allocation, Candidate, CandidateKind, NatMapping, NatReport};
 use warren_proto::control::{CandidateSet, MAX_PEERS_PER_MAP, Map, PairOpened, PathReport, Start, ToAgent};
 use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
 
@@ -272,6 +272,75 @@ fn strangers_and_nonsense_are_ignored() {
 }
 
 #[test]
+fn a_search_starts_both_ends_once_and_tells_each_where_the_other_is_seen() {
+    let mut world = World::with_members(2);
+    world.arrive(1).arrive(2).settle();
+    world.behind(1, NatMapping::EndpointDependent).behind(2, NatMapping::EndpointIndependent).connect(1, 2);
+
+    world.search(1, 2).search(2, 1);
+
+    let searches = [1, 2].map(|number| world.searches_to(number));
+    assert_eq!(searches, [vec![observed(2)], vec![observed(1)]]);
+}
+
+#[test]
+fn nothing_is_searched_for_where_it_is_hopeless_needless_or_not_wanted() {
+    use NatMapping::{EndpointDependent, EndpointIndependent, Unknown};
+    for [first, second] in [
+        [EndpointDependent, EndpointDependent],
+        [EndpointIndependent, EndpointIndependent],
+        [EndpointDependent, Unknown],
+    ] {
+        let mut world = World::with_members(2);
+        world.arrive(1).arrive(2).settle();
+        world.behind(1, first).behind(2, second).connect(1, 2);
+
+        world.search(1, 2).wait(Duration::from_secs(60));
+
+        assert_eq!(world.searches_to(1), []);
+    }
+}
+
+#[test]
+fn twenty_devices_behind_one_address_search_in_turn_within_a_common_budget() {
+    let mut world = World::with_members(40);
+    for number in 1..=40 {
+        world.arrive(number);
+    }
+    world.settle();
+    for number in 1..=20 {
+        world.behind(number, NatMapping::EndpointDependent).behind(20 + number, NatMapping::EndpointIndependent);
+        world.connect(number, 20 + number);
+    }
+    for number in 1..=20 {
+        world.search(number, 20 + number);
+    }
+
+    // all are behind one address here; a birthday search costs 256 of 300
+    for minute in 1..=5 {
+        let granted: usize = (1..=20).map(|number| world.searches_to(number).len()).sum();
+        assert_eq!(granted, minute);
+        world.wait(Duration::from_secs(61));
+    }
+}
+
+#[test]
+fn a_device_has_one_search_at_a_time_and_the_others_wait() {
+    let mut world = World::with_members(3);
+    world.arrive(1).arrive(2).arrive(3).settle();
+    world.counting(1).behind(2, NatMapping::EndpointIndependent).behind(3, NatMapping::EndpointIndependent);
+    world.connect(1, 2).connect(1, 3);
+
+    world.search(1, 2).search(1, 3);
+    assert_eq!(world.searches_to(1).len(), 1);
+    world.wait(Duration::from_secs(17));
+
+    assert_eq!(world.searches_to(1).len(), 2);
+    assert_eq!(world.searches_to(3).len(), 1);
+    assert_eq!(world.coordinator.poll_timeout(), None);
+}
+
+#[test]
 fn a_device_whose_address_changed_is_told_the_new_one() {
     let mut world = World::with_members(1);
     world.arrive(1).settle();
@@ -343,6 +412,31 @@ impl World {
         let set = CandidateSet { epoch: 1, candidates, ..CandidateSet::default() };
         self.coordinator.handle_candidates(id(number), set, self.now);
         self.drain()
+    }
+
+    fn behind(&mut self, number: u16, mapping: NatMapping) -> &mut Self {
+        self.report(number, NatReport { mapping, searches: true, ..NatReport::default() })
+    }
+
+    fn counting(&mut self, number: u16) -> &mut Self {
+        let allocation = Some(Allocation { delta: Some(1), last: 4004, lowest: 4001, highest: 4004 });
+        let mapping = NatMapping::EndpointDependent;
+        self.report(number, NatReport { mapping, allocation, searches: true, ..NatReport::default() })
+    }
+
+    fn report(&mut self, number: u16, nat: NatReport) -> &mut Self {
+        let candidates = vec![Candidate { addr: "10.0.0.1:40000".parse().unwrap(), kind: CandidateKind::Host }];
+        self.coordinator.handle_candidates(id(number), CandidateSet { epoch: 1, candidates, nat }, self.now);
+        self.drain()
+    }
+
+    fn search(&mut self, from: u16, to: u16) -> &mut Self {
+        self.coordinator.handle_search(id(from), id(to), self.now);
+        self.drain()
+    }
+
+    fn searches_to(&self, number: u16) -> Vec<std::net::SocketAddr> {
+        self.starts_to(number).into_iter().filter_map(|start| start.search).collect()
     }
 
     fn connect(&mut self, from: u16, to: u16) -> &mut Self {

@@ -24,6 +24,8 @@ pub struct Config {
     pub small_mesh: usize,
     /// Whether this device uses the relay only, whatever else it could do.
     pub relay_only: bool,
+    /// Whether ports are searched for behind NATs that map every destination anew; costs up to 256 mappings there.
+    pub port_search: bool,
     /// Whether session keys are told to the driver for a network analyser; off unless a person asks.
     pub export_sa_keys: bool,
 }
@@ -38,6 +40,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(300),
             small_mesh: 32,
             relay_only: false,
+            port_search: true,
             export_sa_keys: false,
         }
     }

@@ -8,9 +8,44 @@ use std::net::SocketAddr;
 pub enum Remote {
     /// A peer's socket, reached straight through whatever NATs lie between.
     Direct(SocketAddr),
+    /// The same, from a socket of ours that serves this one peer: the driver opens it when it is first named.
+    Auxiliary(Auxiliary),
     /// A relay channel; the driver wraps and unwraps the relay frame.
     Relay(RelayChannel),
 }
+
+impl Remote {
+    /// The peer's address, unless it is reached through a relay.
+    pub const fn straight(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(addr) => Some(*addr),
+            Self::Auxiliary(auxiliary) => Some(auxiliary.peer),
+            Self::Relay(_) => None,
+        }
+    }
+
+    /// The socket on our side, unless it is the one that everything uses.
+    pub const fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Auxiliary(auxiliary) => Some(auxiliary.socket),
+            Self::Direct(_) | Self::Relay(_) => None,
+        }
+    }
+}
+
+/// A peer's address as reached from a socket of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Auxiliary {
+    /// The socket on our side.
+    pub socket: SocketId,
+    /// The far end.
+    pub peer: SocketAddr,
+}
+
+/// A name for a socket beside the one that everything uses, never given to another. Those from 2^63 on are the driver's
+/// own, the others the core's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SocketId(pub u64);
 
 /// One pair's channel through one relay, as this device names it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -63,6 +63,7 @@ impl Surroundings {
             (_, true) => NatMapping::EndpointIndependent,
             (_, false) => NatMapping::EndpointDependent,
         };
-        NatReport { mapping, preserves_port: seen.iter().all(|mapped| mapped.port() == self.port) }
+        let preserves_port = seen.iter().all(|mapped| mapped.port() == self.port);
+        NatReport { mapping, preserves_port, ..NatReport::default() }
     }
 }

@@ -195,10 +195,7 @@ fn signed(bytes: usize) -> i64 {
 }
 
 fn straight(remote: Remote) -> Option<SocketAddr> {
-    match remote {
-        Remote::Direct(addr) => Some(addr),
-        Remote::Relay(_) => None,
-    }
+    remote.straight()
 }
 
 /// What tests fill inner packets with; in ciphertext it appears once in 2^64 places.

@@ -151,7 +151,8 @@ impl Rendezvous {
             | ToServer::Enroll(_)
             | ToServer::Hello(_)
             | ToServer::Logout
-            | ToServer::Preferences(_) => {}
+            | ToServer::Preferences(_)
+            | ToServer::Search(_) => {}
         })
     }
 

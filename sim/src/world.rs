@@ -349,6 +349,7 @@ impl World {
             match event {
                 Event::ForwardingChanged => device.forwarding = device.node.forwarding(),
                 Event::Control(message) => messages.push(message),
+                Event::SocketsChanged | Event::WantSample => {}
                 Event::SaKeys(keys) => self.oracle.keyed(device.id, &keys, self.now),
                 Event::CertificateReplaced(_) | Event::PathChanged { .. } | Event::PingReply { .. } => {
                     device.events.push((elapsed, event));
@@ -376,6 +377,8 @@ impl World {
         let id = self.hosts[host].id;
         self.oracle.sent(id, straight(outbound.to), &outbound.datagram, self.now);
         let (to, datagram) = match outbound.to {
+            // no device of this world searches for ports
+            Remote::Auxiliary(_) => return,
             Remote::Direct(to) => (to, outbound.datagram),
             Remote::Relay(RelayChannel { relay, channel }) => {
                 (relay, [&relay::encode_header(channel)[..], &outbound.datagram].concat())
@@ -479,7 +482,7 @@ impl Ord for Pending {
 fn straight(remote: Remote) -> Option<SocketAddr> {
     match remote {
         Remote::Direct(to) if to != RELAY => Some(to),
-        Remote::Direct(_) | Remote::Relay(_) => None,
+        Remote::Auxiliary(_) | Remote::Direct(_) | Remote::Relay(_) => None,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use warren_proto::io::{Ecn, RelayChannel, Remote};
+use warren_proto::io::{Auxiliary, Ecn, RelayChannel, Remote, SocketId};
 use warren_proto::session::TAILROOM;
 use warren_proto::wire::relay;
 
@@ -95,9 +95,14 @@ impl Run {
     /// The socket address that it goes to.
     pub(super) const fn address(&self) -> SocketAddr {
         match self.to {
-            Remote::Direct(address) => address,
+            Remote::Auxiliary(Auxiliary { peer: address, .. }) | Remote::Direct(address) => address,
             Remote::Relay(RelayChannel { relay, .. }) => relay,
         }
+    }
+
+    /// The socket that it leaves by, unless it is the one that everything uses.
+    pub(super) const fn socket(&self) -> Option<SocketId> {
+        self.to.socket()
     }
 
     /// The outer congestion bits.
@@ -146,7 +151,7 @@ impl Run {
 /// Bytes of relay frame before a datagram.
 const fn frame_len(to: Remote) -> usize {
     match to {
-        Remote::Direct(_) => 0,
+        Remote::Auxiliary(_) | Remote::Direct(_) => 0,
         Remote::Relay(_) => relay::HEADER_LEN,
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use arc_swap::Cache;
-use warren_proto::io::{Discard, Ecn, RelayChannel, Remote};
+use warren_proto::io::{Auxiliary, Discard, Ecn, RelayChannel, Remote, SocketId};
 use warren_proto::keys::Spi;
 use warren_proto::session::{Content, HEADROOM, InboundSa, NextHeader, TAILROOM};
 use warren_proto::wire::{Kind, classify, relay};
@@ -32,6 +32,8 @@ pub(super) struct Inbound<T> {
     /// Datagrams of one association in a row, and what they held.
     row: Row,
     contents: Vec<Content>,
+    /// The socket that is being received by, unless it is the one that everything uses.
+    by: Option<SocketId>,
 }
 
 /// Datagrams that follow each other in a run and name the same association.
@@ -54,7 +56,7 @@ impl<T: Tun> Inbound<T> {
         let arrivals = Coalescer::new(shared.tun.joins());
         let nowhere = Remote::Direct(SocketAddr::from(([0; 4], 0)));
         let row = Row { spi: None, from: nowhere, datagrams: Vec::with_capacity(MAX_DATAGRAMS) };
-        Self { shared, quic, arrivals, row, contents: Vec::with_capacity(MAX_DATAGRAMS) }
+        Self { shared, quic, arrivals, row, contents: Vec::with_capacity(MAX_DATAGRAMS), by: None }
     }
 
     /// Receives until told to stop.
@@ -64,6 +66,10 @@ impl<T: Tun> Inbound<T> {
         let mut courtesy = Courtesy::default();
         while let Some(ready) = readiness.wait() {
             for index in ready {
+                if index == AUXILIARIES {
+                    courtesy.give_way_after(self.receive_by_auxiliaries(table.load(), &mut batch));
+                    continue;
+                }
                 // an error is about an earlier send or about nothing left to read; the next wait tells
                 if self.shared.sockets.receive(self.shared.thread, index, &mut batch).is_ok() {
                     // looked at after receiving: who uses a new association has been told of it, and so is the table
@@ -73,12 +79,29 @@ impl<T: Tun> Inbound<T> {
         }
     }
 
+    /// Receives by the sockets that serve one peer each. Says how much work it was.
+    fn receive_by_auxiliaries(&mut self, fib: &Fib, batch: &mut Batch) -> usize {
+        let mut work = 0;
+        for socket in self.shared.sockets.ready_auxiliaries() {
+            if self.shared.sockets.receive_by(socket, batch).is_ok() {
+                self.by = Some(socket);
+                work += self.accept_batch(fib, batch);
+                self.by = None;
+            }
+        }
+        work
+    }
+
     /// What [`Self::run`] waits for: the sockets of this thread.
     pub(super) fn readiness(&self) -> io::Result<Readiness> {
         let readiness = Readiness::new(self.shared.stop.as_fd())?;
         let (v4, v6) = self.shared.sockets.descriptors(self.shared.thread);
         for (index, descriptor) in [Some(v4), v6].into_iter().enumerate() {
             descriptor.map_or(Ok(()), |descriptor| readiness.add(index, descriptor))?;
+        }
+        // one thread is enough for what arrives beside the common port
+        if self.shared.thread == 0 {
+            readiness.add(AUXILIARIES, self.shared.sockets.auxiliary_descriptor())?;
         }
         Ok(readiness)
     }
@@ -106,7 +129,7 @@ impl<T: Tun> Inbound<T> {
 
     fn accept_run(&mut self, fib: &Fib, buffer: &mut [u8], run: &Run) {
         for datagram in run.datagrams() {
-            match unwrap(fib, &buffer[datagram.clone()], run.from) {
+            match unwrap(fib, &buffer[datagram.clone()], run.from, self.by) {
                 Ok(Unwrapped { from, skip, kind: Kind::Esp(spi) }) => {
                     if self.row.spi != Some(spi) || self.row.from != from || self.row.datagrams.len() == MAX_DATAGRAMS {
                         self.accept_row(fib, buffer, run.ecn);
@@ -207,12 +230,22 @@ impl<T: Tun> Shared<T> {
     }
 }
 
+/// The source of a thread's `Readiness` after its two sockets.
+const AUXILIARIES: usize = 2;
 /// Half of the longest run: two of them would not fit one packet for the host.
 const LONG_RUN: usize = 32 << 10;
 
 /// Takes a datagram out of its relay frame, if it came in one. `Kind::Relay` is then what a relay says for itself.
-fn unwrap(fib: &Fib, datagram: &[u8], from: SocketAddr) -> Result<Unwrapped, Discard> {
+fn unwrap(fib: &Fib, datagram: &[u8], from: SocketAddr, by: Option<SocketId>) -> Result<Unwrapped, Discard> {
     let kind = classify(datagram)?;
+    if let Some(socket) = by {
+        let from = Remote::Auxiliary(Auxiliary { socket, peer: from });
+        return match kind {
+            Kind::Esp(_) | Kind::Keepalive | Kind::Stun => Ok(Unwrapped { from, skip: 0, kind }),
+            // made known to one peer and to no server: nothing else has any business here
+            Kind::Handshake | Kind::Quic | Kind::Relay => Err(Discard::Unclassified),
+        };
+    }
     if kind != Kind::Relay {
         return Ok(Unwrapped { from: Remote::Direct(from), skip: 0, kind });
     }

@@ -28,6 +28,7 @@ use super::scheduling::{Courtesy, PACKET_COST, TURN};
 use super::segment::Cut;
 use super::upcall::Upcall;
 use crate::tun::{MAX_PACKET, Offload, Tun};
+use crate::udp::Forwarded;
 
 /// The outbound thread's state.
 pub(super) struct Outbound<T> {
@@ -243,8 +244,12 @@ impl<T: Tun> Shared<T> {
     /// Sends a run, waiting for room as long as some is made.
     fn send(&self, run: &Run) {
         let (mut left, mut refused, mut has_waited) = (run.bytes(), 0, false);
+        let way = self.sockets.way(self.thread, run.address(), run.socket());
         loop {
-            let outcome = self.sockets.forward(self.thread, run.address(), run.ecn(), left, run.stride());
+            let outcome = match &way {
+                Some(socket) => socket.forward(run.address(), run.ecn(), left, run.stride()),
+                None => Forwarded::nothing_of(left, run.stride()),
+            };
             refused += outcome.refused;
             let is_stuck = has_waited && outcome.waiting == left.len();
             left = &left[left.len() - outcome.waiting..];
@@ -252,8 +257,7 @@ impl<T: Tun> Shared<T> {
                 break;
             }
             // a full buffer is the link's speed: waiting here lets the TUN queue tell the applications
-            let socket = self.sockets.descriptor(self.thread, run.address());
-            let writable = socket.map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
+            let writable = way.as_ref().map(|socket| PollFd::new(socket.descriptor(), PollFlags::POLLOUT));
             self.wait_or_stop(writable, PollTimeout::from(PATIENCE_MS));
             has_waited = true;
         }

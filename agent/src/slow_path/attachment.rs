@@ -188,6 +188,7 @@ impl SlowPath {
             mesh.node.close(self.tools.clock.now());
             self.tools.send_all(mesh);
         }
+        self.close_unused_sockets();
         self.tools.fib.store(Arc::default());
         self.tools.settings.order(None);
         let vicinity = attachment.mesh.take().map(|mesh| mesh.vicinity);

@@ -31,6 +31,7 @@ impl SlowPath {
                 if mesh.surroundings.handle_stun(from, &bytes, now) {
                     mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
                 }
+                self.close_unused_sockets();
             }
             Upcall::WakeInbound(spi) => mesh.node.handle_wake(spi, now),
             Upcall::WakeOutbound(peer) => mesh.node.handle_wake_outbound(peer, now),
@@ -64,6 +65,12 @@ impl SlowPath {
                 Event::PingReply { peer, token, rtt, remote, via } => {
                     self.answer_ping(peer, token, status::ping_path(rtt, remote, via), rtt);
                 }
+                Event::SocketsChanged => self.close_unused_sockets(),
+                Event::WantSample => {
+                    let now = self.tools.clock.now();
+                    mesh.surroundings.sample(now);
+                    mesh.surroundings.send_due(&self.tools.sockets, now);
+                }
                 Event::SaKeys(keys) => {
                     if let Some(keylog) = &mut self.tools.keylog {
                         keylog.note(keys.spi, keys.suite, &keys.key_material);
@@ -71,6 +78,13 @@ impl SlowPath {
                 }
             }
         }
+    }
+
+    /// Closes the sockets beside the one that everything uses which neither the core nor a look at the NAT needs.
+    pub(super) fn close_unused_sockets(&mut self) {
+        let mesh = self.attachment.as_ref().and_then(|attachment| attachment.mesh.as_ref());
+        let uses = |socket| mesh.is_some_and(|mesh| mesh.node.uses(socket) || mesh.surroundings.uses(socket));
+        self.tools.sockets.retain_auxiliaries(uses);
     }
 
     fn answer_ping(&mut self, peer: NodeId, token: u64, path: Path, rtt: Duration) {

@@ -163,7 +163,10 @@ impl SlowPath {
             if now >= self.tidy_at {
                 mesh.node.handle_wall_clock(self.tools.clock.wall(), now);
             }
-            mesh.surroundings.send_due(&self.tools.sockets, now);
+            if mesh.surroundings.send_due(&self.tools.sockets, now) {
+                mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
+                self.close_unused_sockets();
+            }
         }
         if now >= self.tidy_at {
             self.tidy_at = now + TIDY_EVERY;

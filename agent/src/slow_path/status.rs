@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use warren_proto::candidate::CandidateKind;
 use warren_proto::control::{self, CandidateSet, NatReport};
-use warren_proto::io::Remote;
+use warren_proto::io::{Auxiliary, Remote};
 use warren_proto::keys::NodeId;
 use warren_proto::node::{Forwarding, HeldVerdict, PeerStatus};
 use warren_proto::path::Via;
@@ -56,7 +56,8 @@ impl SlowPath {
         let link = attachment.client.link();
         let by_udp = link.as_ref().is_some_and(|link| link.transport() == Transport::Quic);
         let control = link.map(|link| ServerDistance { addr: link.server(), rtt_ms: Some(milliseconds(link.rtt())) });
-        let (sequential_delta, mapped) = (gatherer.sequential_delta(), outlook.mapping);
+        let (sequential_delta, mapped) =
+            (report.allocation.and_then(|allocation| allocation.delta).map(i32::from), outlook.mapping);
         let rendezvous: Vec<ServerDistance> = control.into_iter().chain(mesh.surroundings.distances()).collect();
         let stun = mesh.surroundings.distances().any(|server| server.rtt_ms.is_some());
         let answered =
@@ -300,7 +301,7 @@ fn kind(via: Via) -> PathKind {
 
 fn address(remote: Remote) -> SocketAddr {
     match remote {
-        Remote::Direct(address) => address,
+        Remote::Auxiliary(Auxiliary { peer: address, .. }) | Remote::Direct(address) => address,
         Remote::Relay(channel) => channel.relay,
     }
 }

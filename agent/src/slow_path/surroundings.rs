@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 use warren_proto::control::CandidateSet;
+use warren_proto::io::SocketId;
 
 use super::random;
 use crate::gather::{Gatherer, preferred_first};
@@ -20,6 +21,8 @@ pub(super) struct Surroundings {
     servers: Vec<SocketAddr>,
     answers: Vec<Answer>,
     again_at: Option<Instant>,
+    /// A look at how the NAT numbers its mappings: the questions in order, and what was answered.
+    sample: Option<Vec<(SocketAddr, SocketId, Option<SocketAddr>)>>,
 }
 
 impl Surroundings {
@@ -31,6 +34,7 @@ impl Surroundings {
             servers: Vec::new(),
             answers: Vec::new(),
             again_at: None,
+            sample: None,
         }
     }
 
@@ -72,28 +76,73 @@ impl Surroundings {
         self.answers.clear();
         self.again_at = Some(now + ASK_AGAIN_AFTER);
         for server in &self.servers {
-            self.stun.ask(*server, random(), now);
+            self.stun.ask(*server, None, random(), now);
         }
+    }
+
+    /// Looks at how the NAT numbers mappings at this moment, if it makes one for each destination: new sockets ask, one
+    /// question after the other, so that every answer shows the next number.
+    pub(super) fn sample(&mut self, now: Instant) {
+        if self.sample.is_some() || !self.gatherer.nat().mapping.is_dependent() {
+            return;
+        }
+        let servers: Vec<SocketAddr> = self.servers.iter().copied().filter(SocketAddr::is_ipv4).take(2).collect();
+        let questions = SAMPLERS.iter().flat_map(|socket| servers.iter().map(|server| (*server, *socket, None)));
+        let sample: Vec<_> = questions.collect();
+        for (server, socket, _) in &sample {
+            self.stun.ask(*server, Some(*socket), random(), now);
+        }
+        self.sample = Some(sample);
+    }
+
+    /// Whether an auxiliary socket is ours and still needed.
+    pub(super) fn uses(&self, socket: SocketId) -> bool {
+        self.sample.is_some() && SAMPLERS.contains(&socket)
     }
 
     /// Takes a STUN datagram. True when it told something new.
     pub(super) fn handle_stun(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> bool {
         let Some(answer) = self.stun.handle_datagram(from, datagram, now) else { return false };
+        if let Some(socket) = answer.socket {
+            return self.handle_sample(answer.server, socket, answer.mapped);
+        }
         self.answers.retain(|known| known.server != answer.server);
         self.answers.push(answer);
-        self.gatherer.note_seen(answer.server, answer.mapped, now)
+        let news = self.gatherer.note_seen(answer.server, answer.mapped, now);
+        if self.stun.is_idle() && self.gatherer.nat().allocation.is_none() {
+            self.sample(now);
+        }
+        news
     }
 
-    /// Sends what is due.
-    pub(super) fn send_due(&mut self, sockets: &Sockets, now: Instant) {
+    fn handle_sample(&mut self, server: SocketAddr, socket: SocketId, mapped: SocketAddr) -> bool {
+        let question = self.sample.iter_mut().flatten().find(|(to, by, _)| (*to, *by) == (server, socket));
+        if let Some((_, _, answer)) = question {
+            *answer = Some(mapped);
+        }
+        !self.stun.uses_auxiliaries() && self.end_sample()
+    }
+
+    /// All is answered or given up. True when that told something.
+    fn end_sample(&mut self) -> bool {
+        let Some(sample) = self.sample.take() else { return false };
+        self.gatherer.note_fresh(sample.into_iter().filter_map(|(_, _, mapped)| mapped).map(|mapped| mapped.port()));
+        true
+    }
+
+    /// Sends what is due. True when what was given up told something.
+    pub(super) fn send_due(&mut self, sockets: &Sockets, now: Instant) -> bool {
         if self.again_at.is_some_and(|at| at <= now) {
             self.ask(now);
         }
-        while let Some((to, bytes)) = self.stun.poll_transmit(now) {
-            if let Err(error) = sockets.send(&Datagram { to, ttl: None, bytes: &bytes }) {
+        while let Some((to, socket, bytes)) = self.stun.poll_transmit(now) {
+            let datagram = Datagram { to, ttl: None, bytes: &bytes };
+            let sent = socket.map_or_else(|| sockets.send(&datagram), |socket| sockets.send_by(socket, &datagram));
+            if let Err(error) = sent {
                 debug!(%error, "a STUN server cannot be asked");
             }
         }
+        !self.stun.uses_auxiliaries() && self.end_sample()
     }
 
     /// When `send_due` has something to do.
@@ -123,5 +172,7 @@ impl Surroundings {
     }
 }
 
+/// Two sockets with two servers make as many mappings as tell whether they are counted.
+const SAMPLERS: [SocketId; 2] = [SocketId(1 << 63), SocketId(1 << 63 | 1)];
 /// Mappings of home routers change on restarts of theirs; the QUIC connection, kept alive all the time, notices sooner.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(300);

@@ -3,18 +3,21 @@
 //! ESP, handshakes, probes, STUN and QUIC all leave and arrive here, so that what the rendezvous observes is what peers
 //! reach. What a datagram means is left to `data_plane`; which address to use, to the slow path.
 
+mod auxiliary;
 mod batch;
 mod quic_socket;
 mod socket;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use warren_proto::io::{Ecn, Remote, Transmit};
+use warren_proto::io::{Auxiliary, Ecn, Remote, SocketId, Transmit};
 use warren_proto::wire::relay;
 
+use auxiliary::Auxiliaries;
 pub(crate) use batch::{Batch, Run};
 pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
 pub use socket::Forwarded;
@@ -28,6 +31,7 @@ use socket::Socket;
 pub struct Sockets {
     /// At least one.
     pairs: Vec<Pair>,
+    auxiliaries: Auxiliaries,
     port: u16,
     offload: bool,
 }
@@ -78,7 +82,8 @@ impl Sockets {
             pairs.iter().try_for_each(Pair::share)?;
             pairs.push(Pair::join(port, layout.offload)?);
         }
-        Ok(Arc::new(Self { pairs, port, offload: layout.offload }))
+        let auxiliaries = Auxiliaries::new(layout.offload)?;
+        Ok(Arc::new(Self { pairs, auxiliaries, port, offload: layout.offload }))
     }
 
     /// A port free in IPv4 may be taken in IPv6, so this tries a few.
@@ -122,16 +127,25 @@ impl Sockets {
     /// Takes another way than [`Self::forward`]: an odd candidate that the kernel refuses with `EINVAL` must not
     /// make the fast path believe in an old kernel without offloads.
     pub fn send(&self, datagram: &Datagram<'_>) -> io::Result<()> {
-        let socket = self.of(0, datagram.to)?;
-        match datagram.ttl {
-            None => socket.send(datagram.to, datagram.bytes),
-            Some(ttl) => socket.send_with_ttl(datagram.to, ttl, datagram.bytes),
-        }
+        send(self.of(0, datagram.to)?, datagram)
+    }
+
+    /// The same by an auxiliary socket, which is opened if it is not.
+    pub fn send_by(&self, socket: SocketId, datagram: &Datagram<'_>) -> io::Result<()> {
+        send(&*self.auxiliaries.get_or_open(socket)?, datagram)
+    }
+
+    /// Closes the auxiliary sockets that are not named.
+    pub fn retain_auxiliaries(&self, named: impl Fn(SocketId) -> bool) {
+        self.auxiliaries.retain(named);
     }
 
     /// Sends what the core asked for, wrapped into a relay frame when it goes through one.
     pub fn transmit(&self, transmit: &Transmit) -> io::Result<()> {
         match transmit.to {
+            Remote::Auxiliary(Auxiliary { socket, peer: to }) => {
+                self.send_by(socket, &Datagram { to, ttl: transmit.ttl, bytes: &transmit.datagram })
+            }
             Remote::Direct(to) => self.send(&Datagram { to, ttl: transmit.ttl, bytes: &transmit.datagram }),
             Remote::Relay(at) => {
                 let frame = [&relay::encode_header(at.channel)[..], &transmit.datagram].concat();
@@ -156,9 +170,27 @@ impl Sockets {
         (pair.v4.descriptor(), pair.v6.as_ref().map(Socket::descriptor))
     }
 
-    /// The descriptor that a thread's datagrams to this address leave by.
-    pub(crate) fn descriptor(&self, thread: usize, to: SocketAddr) -> Option<BorrowedFd<'_>> {
-        self.of(thread, to).ok().map(Socket::descriptor)
+    /// The socket that a thread's datagrams to this address leave by: the auxiliary one if one is named.
+    pub(crate) fn way(&self, thread: usize, to: SocketAddr, auxiliary: Option<SocketId>) -> Option<Way<'_>> {
+        match auxiliary {
+            None => self.of(thread, to).ok().map(Way::Shared),
+            Some(id) => self.auxiliaries.get(id).map(Way::Own),
+        }
+    }
+
+    /// Readable when an auxiliary socket is.
+    pub(crate) fn auxiliary_descriptor(&self) -> BorrowedFd<'_> {
+        self.auxiliaries.descriptor()
+    }
+
+    /// The auxiliary sockets that have something to receive.
+    pub(crate) fn ready_auxiliaries(&self) -> impl Iterator<Item = SocketId> + use<> {
+        self.auxiliaries.ready().into_iter()
+    }
+
+    /// Like [`Self::receive`], by an auxiliary socket.
+    pub(crate) fn receive_by(&self, socket: SocketId, batch: &mut Batch) -> io::Result<()> {
+        self.auxiliaries.receive(socket, batch)
     }
 
     /// Receives as many datagrams as are there and fit, by the socket with this index of [`Self::descriptors`].
@@ -197,6 +229,30 @@ impl Pair {
     fn share(&self) -> io::Result<()> {
         self.v4.share()?;
         self.v6.as_ref().map_or(Ok(()), Socket::share)
+    }
+}
+
+/// A socket to send by. An auxiliary one stays open as long as somebody is about to use it.
+pub(crate) enum Way<'a> {
+    Own(Arc<Socket>),
+    Shared(&'a Socket),
+}
+
+impl Deref for Way<'_> {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        match self {
+            Self::Own(socket) => socket,
+            Self::Shared(socket) => socket,
+        }
+    }
+}
+
+fn send(socket: &Socket, datagram: &Datagram<'_>) -> io::Result<()> {
+    match datagram.ttl {
+        None => socket.send(datagram.to, datagram.bytes),
+        Some(ttl) => socket.send_with_ttl(datagram.to, ttl, datagram.bytes),
     }
 }
 

@@ -19,7 +19,7 @@ use super::Batch;
 
 /// A bound, non-blocking UDP socket of one family.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     io: UdpSocket,
     /// Knows the control messages of ECN and offloads, and what this kernel lacks of them.
     state: ArcSwap<UdpSocketState>,
@@ -65,7 +65,7 @@ impl Socket {
         self.io.local_addr()
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
     }
 
@@ -85,7 +85,7 @@ impl Socket {
     }
 
     /// Sends a run: datagrams of `stride` bytes in a row, of which the last may be shorter.
-    pub(super) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
+    pub(crate) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
         let state = self.state.load();
         if run.len() > stride && self.offload && state.max_gso_segments() > 1 {
             match state.try_send((&self.io).into(), &transmit(to, ecn, run, Some(stride))) {
@@ -126,6 +126,12 @@ impl Socket {
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
 /// What became of a run.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -137,7 +143,7 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    pub(super) fn nothing_of(run: &[u8], stride: usize) -> Self {
+    pub(crate) fn nothing_of(run: &[u8], stride: usize) -> Self {
         Self { refused: run.len().div_ceil(stride.max(1)), waiting: 0 }
     }
 }

@@ -248,6 +248,53 @@ fn loopback(sockets: &Sockets) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, sockets.port()).into()
 }
 
+#[test]
+fn an_auxiliary_socket_is_opened_by_its_first_datagram_and_closed_when_nobody_names_it() {
+    let far_end = UdpSocket::bind("127.0.0.1:0").unwrap();
+    far_end.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let to = far_end.local_addr().unwrap();
+    let sockets = Sockets::bind(None, Layout::default()).unwrap();
+    let id = SocketId(7);
+    let mut buffer = [0; 16];
+
+    assert!(sockets.way(0, to, Some(id)).is_none());
+    sockets.transmit(&transmit_by(id, to)).unwrap();
+    let (_, first) = far_end.recv_from(&mut buffer).unwrap();
+    let way = sockets.way(0, to, Some(id)).unwrap();
+    assert_eq!(way.forward(to, Ecn::NotEct, b"fast", 4), ALL_SENT);
+    let (_, second) = far_end.recv_from(&mut buffer).unwrap();
+    far_end.send_to(b"answer", first).unwrap();
+
+    assert_eq!(first, second);
+    assert_ne!(first.port(), sockets.port());
+    let waiting = &mut [PollFd::new(sockets.auxiliary_descriptor(), PollFlags::POLLIN)];
+    assert_eq!(poll(waiting, PollTimeout::from(5000_u16)).unwrap(), 1);
+    assert_eq!(sockets.ready_auxiliaries().collect::<Vec<_>>(), [id]);
+    let mut batch = Batch::new(64, 32);
+    sockets.receive_by(id, &mut batch).unwrap();
+    assert_eq!(batch::tests::datagrams(&mut batch), [(Ecn::NotEct, b"answer".to_vec())]);
+
+    drop(way);
+    sockets.retain_auxiliaries(|_| false);
+    assert!(sockets.way(0, to, Some(id)).is_none());
+    far_end.send_to(b"too late", first).unwrap();
+    assert_eq!(sockets.ready_auxiliaries().count(), 0);
+}
+
+#[test]
+fn auxiliary_sockets_never_take_up_all_descriptors() {
+    let sockets = Sockets::bind(None, Layout::default()).unwrap();
+    let to = "127.0.0.1:9".parse().unwrap();
+
+    let opened = (0..400).filter(|id| sockets.transmit(&transmit_by(SocketId(*id), to)).is_ok()).count();
+
+    assert_eq!(opened, 320);
+}
+
+fn transmit_by(socket: SocketId, peer: SocketAddr) -> Transmit {
+    Transmit { to: Remote::Auxiliary(Auxiliary { socket, peer }), ttl: None, datagram: b"slow".to_vec() }
+}
+
 fn receive(sockets: &Sockets, index: usize, wanted: usize) -> Vec<(Ecn, Vec<u8>)> {
     let mut batch = Batch::new(64, 32);
     let mut seen = Vec::new();

@@ -168,7 +168,8 @@ async fn converse(connection: Connection, mut send: SendStream, mut receive: Rec
         | ToServer::Connect(_)
         | ToServer::Logout
         | ToServer::PathReport(_)
-        | ToServer::Preferences(_)) => panic!("{other:?} is no first message"),
+        | ToServer::Preferences(_)
+        | ToServer::Search(_)) => panic!("{other:?} is no first message"),
     }
     write(&mut send, &ToAgent::Welcome(welcome(&connection, shared))).await;
     write(&mut send, &ToAgent::Map(map())).await;

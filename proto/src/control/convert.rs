@@ -9,7 +9,7 @@ use super::{
     MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
     RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
 };
-use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
+use crate::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
 #[expect(unreachable_pub, unnameable_types, reason = "generated from control.proto, which documents every field")]
@@ -65,6 +65,7 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
         ToServer::Preferences(preferences) => {
             Body::Preferences(wire::Preferences { relay_only: preferences.relay_only })
         }
+        ToServer::Search(peer) => Body::Search(wire::Search { peer: id(peer) }),
     };
     wire::ToServer { body: Some(body) }.encode_to_vec()
 }
@@ -114,6 +115,7 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
             attempts: attempts(report.attempts)?,
         }),
         Body::Preferences(preferences) => ToServer::Preferences(Preferences { relay_only: preferences.relay_only }),
+        Body::Search(search) => ToServer::Search(node(&search.peer)?),
     })
 }
 
@@ -176,9 +178,12 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
             candidates: set.candidates.iter().map(encode_candidate).collect(),
             nat: Some(encode_nat(set.nat)),
         }),
-        ToAgent::Start(start) => {
-            Body::Start(wire::Start { peer: id(start.peer), attempt: start.attempt, delay_ms: start.delay_ms })
-        }
+        ToAgent::Start(start) => Body::Start(wire::Start {
+            peer: id(start.peer),
+            attempt: start.attempt,
+            delay_ms: start.delay_ms,
+            search: start.search.map(|peer| peer.to_string()).unwrap_or_default(),
+        }),
         ToAgent::Observed(addr) => Body::Observed(wire::Observed { addr: addr.to_string() }),
         ToAgent::LoggedOut => Body::LoggedOut(wire::LoggedOut {}),
         ToAgent::Verdict(verdict) => Body::Verdict(wire::Verdict {
@@ -240,7 +245,8 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
             ToAgent::PeerCandidates { peer: node(&peer.peer)?, set: candidates(peer.epoch, peer.candidates, peer.nat)? }
         }
         Body::Start(start) => {
-            ToAgent::Start(Start { peer: node(&start.peer)?, attempt: start.attempt, delay_ms: start.delay_ms })
+            let search = if start.search.is_empty() { None } else { Some(addr(&start.search, "search")?) };
+            ToAgent::Start(Start { peer: node(&start.peer)?, attempt: start.attempt, delay_ms: start.delay_ms, search })
         }
         Body::Observed(observed) => ToAgent::Observed(addr(&observed.addr, "addr")?),
         Body::LoggedOut(wire::LoggedOut {}) => ToAgent::LoggedOut,
@@ -403,9 +409,18 @@ fn encode_nat(nat: NatReport) -> wire::NatReport {
         NatMapping::Unknown => wire::NatMapping::Unknown,
         NatMapping::None => wire::NatMapping::None,
         NatMapping::EndpointIndependent => wire::NatMapping::EndpointIndependent,
+        NatMapping::AddressDependent => wire::NatMapping::AddressDependent,
         NatMapping::EndpointDependent => wire::NatMapping::EndpointDependent,
     };
-    wire::NatReport { mapping: mapping.into(), preserves_port: nat.preserves_port }
+    wire::NatReport {
+        mapping: mapping.into(),
+        preserves_port: nat.preserves_port,
+        delta: nat.allocation.and_then(|allocation| allocation.delta).unwrap_or_default().into(),
+        last_port: nat.allocation.map(|allocation| allocation.last).unwrap_or_default().into(),
+        lowest_port: nat.allocation.map(|allocation| allocation.lowest).unwrap_or_default().into(),
+        highest_port: nat.allocation.map(|allocation| allocation.highest).unwrap_or_default().into(),
+        searches: nat.searches,
+    }
 }
 
 fn decode_nat(nat: wire::NatReport) -> NatReport {
@@ -413,9 +428,24 @@ fn decode_nat(nat: wire::NatReport) -> NatReport {
         wire::NatMapping::Unknown => NatMapping::Unknown,
         wire::NatMapping::None => NatMapping::None,
         wire::NatMapping::EndpointIndependent => NatMapping::EndpointIndependent,
+        wire::NatMapping::AddressDependent => NatMapping::AddressDependent,
         wire::NatMapping::EndpointDependent => NatMapping::EndpointDependent,
     };
-    NatReport { mapping, preserves_port: nat.preserves_port }
+    NatReport {
+        mapping,
+        preserves_port: nat.preserves_port,
+        allocation: decode_allocation(&nat),
+        searches: nat.searches,
+    }
+}
+
+/// Ports that make no sense are a hint lost, not an error.
+fn decode_allocation(nat: &wire::NatReport) -> Option<Allocation> {
+    let port = |port: u32| u16::try_from(port).ok().filter(|port| *port != 0);
+    let (lowest, highest) = (port(nat.lowest_port)?, port(nat.highest_port)?);
+    let delta =
+        i16::try_from(nat.delta).ok().filter(|delta| (1..=MAX_DELTA.unsigned_abs()).contains(&delta.unsigned_abs()));
+    (lowest <= highest).then_some(Allocation { delta, last: port(nat.last_port)?, lowest, highest })
 }
 
 /// Declares the two directions of the refusal codes from one list.

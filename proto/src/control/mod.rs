@@ -61,6 +61,8 @@ pub enum ToServer {
     Logout,
     AttemptReport(AttemptReport),
     Preferences(Preferences),
+    /// Asks for a start with which both may search for a port.
+    Search(NodeId),
 }
 
 /// A message of the rendezvous.
@@ -305,6 +307,9 @@ pub struct Start {
     pub attempt: u64,
     /// Milliseconds; the server has taken both round-trip times into account.
     pub delay_ms: u32,
+    /// The peer's address as the server sees it, when the two may search for a port there: no other search is on behind
+    /// either NAT.
+    pub search: Option<SocketAddr>,
 }
 
 /// A message that is not one of ours, or breaks a limit.

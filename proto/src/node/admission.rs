@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::Node;
 use crate::handshake::{Gate, Responder};
-use crate::io::{Discard, Remote};
+use crate::io::{Auxiliary, Discard, Remote};
 use crate::keys::StaticPublic;
 use crate::peer::InitOutcome;
 
@@ -72,7 +72,7 @@ impl Node {
 /// What a cookie is bound to: the address and port, or the relay channel, that the INIT came from.
 fn source_bytes(from: Remote) -> Vec<u8> {
     let (addr, channel) = match from {
-        Remote::Direct(addr) => (addr, 0),
+        Remote::Auxiliary(Auxiliary { peer: addr, .. }) | Remote::Direct(addr) => (addr, 0),
         Remote::Relay(channel) => (channel.relay, channel.channel),
     };
     let mut bytes = match addr.ip() {

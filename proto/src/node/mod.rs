@@ -25,7 +25,7 @@ use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
 use crate::control::{Preferences, ToAgent, ToServer, Welcome};
 use crate::inner;
-use crate::io::{Discard, RelayChannel, Remote, Transmit};
+use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
 use crate::peer::{Peer, Shared};
 use crate::wire::handshake::Message;
@@ -98,7 +98,11 @@ impl Node {
             }
             ToAgent::Start(start) => {
                 let delay = Duration::from_millis(start.delay_ms.into()).min(MAX_START_DELAY);
-                self.with(start.peer, now, |peer, _| peer.handle_start(start.attempt, delay, now));
+                self.shared.searching = self.peers.values().any(Peer::is_searching);
+                self.shared.kept_sockets = self.peers.values().map(Peer::kept_sockets).sum();
+                self.with(start.peer, now, |peer, shared| {
+                    peer.handle_start(start.attempt, delay, start.search, shared, now);
+                });
             }
             ToAgent::Verdict(verdict) => {
                 self.with(verdict.peer, now, |peer, _| peer.handle_verdict(verdict, now));
@@ -117,7 +121,8 @@ impl Node {
     }
 
     /// Our own addresses, gathered anew.
-    pub fn handle_candidates(&mut self, set: CandidateSet, now: Instant) {
+    pub fn handle_candidates(&mut self, mut set: CandidateSet, now: Instant) {
+        set.nat.searches = self.shared.config.port_search;
         self.shared.candidates = set;
         self.offer_candidates();
         let set = self.shared.candidates.clone();
@@ -283,6 +288,11 @@ impl Node {
     /// How often each reason threw something away that could not be laid at one peer's door.
     pub fn discards(&self) -> impl Iterator<Item = (Discard, u64)> {
         Discard::ALL.iter().copied().zip(self.shared.discards().iter().copied())
+    }
+
+    /// Whether a socket beside the one that everything uses is still needed.
+    pub fn uses(&self, socket: SocketId) -> bool {
+        self.peers.values().any(|peer| peer.uses(socket))
     }
 
     /// The revision of the peer map held, for `Hello`. Whoever was not believed may be, once this clock is right, so then

@@ -18,6 +18,7 @@ use super::remotes::{PAIRS_MAX, REFLEXIVE_MAX};
 use super::round::{Retry, Round};
 use super::schedule::Pacer;
 use super::score::{Site, Tier};
+use super::search::{Rest, Search};
 use super::{PathEvent, Probe, ProbeBody, Selection, Settings, Via};
 use crate::candidate::CandidateSet;
 use crate::candidate::MAX_CANDIDATES;
@@ -42,6 +43,10 @@ pub struct Agent {
     /// Whether handshakes must find their own way.
     pub(super) unaided: bool,
     pub(super) series: Option<Series>,
+    pub(super) search: Option<Search>,
+    /// Under whose record the last search is logged, while it may still turn out well.
+    pub(super) searched: Option<Remote>,
+    pub(super) rest: Rest,
     pub(super) ledger: Ledger,
     pub(super) pacer: Pacer,
     pub(super) traffic: Traffic,
@@ -68,7 +73,10 @@ pub(super) struct Output {
     replies: VecDeque<PathEvent>,
     /// What the driver was last told to look at.
     published: Published,
+    sample_wanted: bool,
+    search_wanted: bool,
     selection_changed: bool,
+    sockets_changed: bool,
     start_wanted: bool,
     report_wanted: bool,
 }
@@ -97,6 +105,9 @@ impl Agent {
             retry: Retry::default(),
             unaided: false,
             series: None,
+            search: None,
+            searched: None,
+            rest: Rest::default(),
             ledger: Ledger::new(now),
             pacer: Pacer::new(now),
             traffic: Traffic::default(),
@@ -124,6 +135,15 @@ impl Agent {
         if std::mem::take(&mut self.output.selection_changed) {
             return Some(PathEvent::Selected);
         }
+        if std::mem::take(&mut self.output.sockets_changed) {
+            return Some(PathEvent::SocketsChanged);
+        }
+        if std::mem::take(&mut self.output.sample_wanted) {
+            return Some(PathEvent::WantSample);
+        }
+        if std::mem::take(&mut self.output.search_wanted) {
+            return Some(PathEvent::WantSearch);
+        }
         if std::mem::take(&mut self.output.start_wanted) {
             return Some(PathEvent::WantStart);
         }
@@ -144,7 +164,8 @@ impl Agent {
         }
         let pairs = self.pairs.values().filter_map(|pair| pair.deadline(pacer));
         let retry = if self.is_direct() || self.relay_only { None } else { self.retry.deadline() };
-        always.chain(pairs).chain(retry).chain(self.keepalive_at).min()
+        let search = self.search_deadline().into_iter().chain(self.ask_search_deadline());
+        always.chain(pairs).chain(retry).chain(search).chain(self.keepalive_at).min()
     }
 
     /// Where data goes; none without a session.
@@ -203,6 +224,11 @@ impl Agent {
         self.begin_round(now);
         self.run_series(now);
         self.run_plans(now);
+        if self.ready {
+            self.ask_for_search(now);
+            self.run_search(now);
+        }
+        self.close_idle_auxiliaries(now);
         self.publish();
         self.check_invariants();
     }
@@ -221,7 +247,7 @@ impl Agent {
 
     /// Whether data goes straight to the peer.
     pub(super) fn is_direct(&self) -> bool {
-        self.selected.is_some_and(|selected| matches!(selected.remote, Remote::Direct(_)))
+        self.selected.is_some_and(|selected| selected.remote.straight().is_some())
     }
 
     pub(super) fn remotes(&self) -> Vec<Remote> {
@@ -232,9 +258,9 @@ impl Agent {
         match (remote, Tier::of(remote, &self.site)) {
             (Remote::Relay(channel), _) if channel.is_tunnelled() => Via::WebSocketRelay,
             (Remote::Relay(_), _) => Via::UdpRelay,
-            (Remote::Direct(_), Tier::Lan) => Via::Lan,
+            (Remote::Auxiliary(_) | Remote::Direct(_), Tier::Lan) => Via::Lan,
             (Remote::Direct(addr), _) if addr.is_ipv6() => Via::Ipv6,
-            (Remote::Direct(_), _) => Via::Ipv4,
+            (Remote::Auxiliary(_) | Remote::Direct(_), _) => Via::Ipv4,
         }
     }
 
@@ -252,6 +278,18 @@ impl Agent {
         }
         let via = self.via(remote);
         self.output.replies.push_back(PathEvent::PingReply { token, rtt, remote, via });
+    }
+
+    pub(super) fn sockets_changed(&mut self) {
+        self.output.sockets_changed = true;
+    }
+
+    pub(super) fn want_sample(&mut self) {
+        self.output.sample_wanted = true;
+    }
+
+    pub(super) fn want_search(&mut self) {
+        self.output.search_wanted = true;
     }
 
     pub(super) fn want_start(&mut self) {

@@ -47,7 +47,7 @@ impl Facts<'_> {
     }
 
     fn explain_failure(&self) -> Explanation {
-        let dependent = |set: &CandidateSet| set.nat.mapping == NatMapping::EndpointDependent;
+        let dependent = |set: &CandidateSet| set.nat.mapping.is_dependent();
         match (dependent(self.local), dependent(self.remote)) {
             (true, true) => BOTH_SYMMETRIC,
             _ if has_no_common_family(families(self.local), families(self.remote)) => NO_COMMON_FAMILY,
@@ -160,6 +160,8 @@ pub struct Attempt {
 /// How an address is tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Technique {
+    /// Many sockets on one side, many ports tried by the other.
+    Birthday,
     /// Probes to an address that should need no punching.
     Direct,
     /// Probes to a port mapping on the peer's gateway, inside the NAT that both gateways sit behind.
@@ -168,6 +170,10 @@ pub enum Technique {
     Mapped,
     /// Probes to an address that probed us.
     PeerReflexive,
+    /// Many sockets on both sides, each side's aimed at one port that the other's counting NAT gives out soon.
+    Meeting,
+    /// The ports that a counting NAT gives out next.
+    Prediction,
     /// A low-TTL opener, then probes.
     Punch,
     /// Probes to an address that worked before.
@@ -180,10 +186,13 @@ impl Technique {
     /// The stable word used in JSON.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Birthday => "birthday",
             Self::Direct => "direct",
             Self::Inner => "inner",
             Self::Mapped => "mapped",
             Self::PeerReflexive => "peer-reflexive",
+            Self::Meeting => "meeting",
+            Self::Prediction => "prediction",
             Self::Punch => "punch",
             Self::Recheck => "recheck",
             Self::Relay => "relay",
@@ -351,7 +360,7 @@ mod tests {
         CandidateSet {
             epoch: 1,
             candidates: candidates.iter().map(candidate).collect(),
-            nat: NatReport { mapping, preserves_port: true },
+            nat: NatReport { mapping, preserves_port: true, ..NatReport::default() },
         }
     }
 

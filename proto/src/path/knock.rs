@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::explain::Technique;
 use super::pair::{Origin, Pair};
 use super::round::needs_punching;
-use super::{Probe, ProbeBody};
+use super::{Charge, Probe, ProbeBody};
 use crate::candidate::{Candidate, CandidateKind, CandidateSet, MAX_CANDIDATES, is_usable};
 use crate::io::Remote;
 
@@ -71,7 +71,7 @@ impl Agent {
             self.remote.epoch = 0;
             self.set_remote_candidates(&CandidateSet { epoch: 0, ..set.clone() }, now);
         }
-        self.handle_start(attempt, delay, now);
+        self.handle_start(attempt, delay, None, now);
     }
 
     /// Where the peer answered in an earlier run.
@@ -115,8 +115,8 @@ impl Agent {
     /// A handshake came to its end by way of this address: its NAT is open to us at this moment. If the path in use leads
     /// elsewhere, the peer may have moved.
     pub fn handle_handshake(&mut self, from: Remote, now: Instant) {
-        if let Remote::Direct(addr) = from {
-            self.ask_back(addr, now);
+        if from.straight().is_some() {
+            self.ask_back(from, now);
             if let Some(other) = self.selected.map(|selected| selected.remote).filter(|selected| *selected != from) {
                 self.doubt(other, false, now);
             }
@@ -183,7 +183,7 @@ impl Agent {
         let sent = proved || self.ledger.charge(addr, INIT_LENGTH, now);
         if let Some(pair) = self.pairs.get_mut(&remote).filter(|_| sent) {
             pair.knocked_at = Some(now);
-            self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Knock });
+            self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Knock, charge: Charge::Stranger });
         }
         sent
     }

@@ -31,18 +31,30 @@
 //! **Alone.** Without a session and without the rendezvous, INITs take the place of pings: in a series to the addresses
 //! where the peer was found before, or in a round that a common peer has timed.
 //!
+//! **Search.** Where one NAT maps every destination anew and the other lets in only what was asked for by port, neither
+//! end knows the port to aim at. If the rendezvous has allowed it with the start, the port is looked for. A NAT that counts
+//! its mappings is followed: the *hard* end takes a fresh look at it with new sockets, tells the peer, and opens one more
+//! socket toward it; the *easy* end tries the 32 ports that come next, twice. Against one that chooses at random the hard
+//! end opens up to 256 sockets and the easy end tries up to 1,159 ports in random order, of the block that the NAT seems
+//! to choose from: 99 in 100 meet. Two that count meet at one port each: both ends aim 32 sockets at the 24th port after
+//! the other's last one. (Climbing together, one socket and the i-th probe to the i-th port, fails as soon as anybody
+//! else behind either NAT takes a number; this stands 23 of those.) Two of which one is random stay on the relay: they
+//! would need the square of it. Every socket first sends an opener. The winner's stays, for this peer alone.
+//!
 //! **Silence.** A round that found nothing is followed by at least 30 s without probes, then 2, 10, 30 minutes, until
 //! something changes at either end.
 //!
 //! **Limits.** 12 candidates, 24 pairs, 7 probes an address and round, 2 KiB an address that never answered and epoch,
-//! no padded probe before the first pong, no pong longer than its ping.
+//! no padded probe before the first pong, no pong longer than its ping. Ports are searched for only at the address that
+//! the rendezvous itself sees the peer at, at 200 datagrams a second; after a birthday search that found nothing not for
+//! ten minutes, doubling to a day. Over all peers of a node: `Allowance`.
 //!
 //! # Where things are
 //!
 //! `agent` is the border and the order of work; `remotes` the table of addresses, `round` and `schedule` when they are
 //! tried, `probing` pings and pongs, `upkeep` and `liveness` what becomes of the path in use, `pair` one path, `mtu`
-//! its size, `score` the order between paths, `knock` what goes on without the rendezvous, `budget` what strangers may cost, `explain` the reasons. Port prediction
-//! for endpoint-dependent mappings will be `predict`: it adds remotes to a round and needs nothing else of these.
+//! its size, `score` the order between paths, `knock` what goes on without the rendezvous, `budget` what strangers may
+//! cost, `explain` the reasons. `search` is the search for a port, `predict` which ones and when.
 
 mod agent;
 mod budget;
@@ -51,11 +63,13 @@ mod knock;
 mod liveness;
 mod mtu;
 mod pair;
+mod predict;
 mod probing;
 mod remotes;
 mod round;
 mod schedule;
 mod score;
+mod search;
 mod upkeep;
 
 #[cfg(test)]
@@ -64,6 +78,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 pub use agent::Agent;
+pub use budget::Allowance;
 pub use explain::{Attempt, AttemptResult, Explanation, Technique};
 pub use knock::Endpoint;
 
@@ -89,6 +104,19 @@ pub struct Probe {
     pub ttl: Option<u8>,
     /// What.
     pub body: ProbeBody,
+    /// Which of the node's common budgets it comes out of.
+    pub charge: Charge,
+}
+
+/// What a datagram costs beyond the pair it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Charge {
+    /// Nothing: it answers, goes by the relay, or to somebody who answered lately.
+    Nothing,
+    /// Part of a search for a port.
+    Search,
+    /// To an address that has not answered.
+    Stranger,
 }
 
 /// What a probe is made of.
@@ -122,6 +150,12 @@ pub enum PathEvent {
     Selected,
     /// Tell the rendezvous what was tried and what came of it: a round is over, or data goes another way.
     WantReport,
+    /// `Agent::uses` says no of a socket of which it said yes.
+    SocketsChanged,
+    /// Look at how our NAT numbers its mappings, and let `set_local` know.
+    WantSample,
+    /// Ask the rendezvous to let both ends search for a port.
+    WantSearch,
     /// Ask the rendezvous for fresh candidates and a common start. At most one in 10 s.
     WantStart,
 }

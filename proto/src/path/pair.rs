@@ -11,7 +11,7 @@ use super::mtu::{self, Mtu};
 use super::schedule::Plan;
 use super::score::{Score, Site, Tier};
 use crate::candidate::CandidateKind;
-use crate::io::Remote;
+use crate::io::{Auxiliary, Remote};
 use crate::wire::path_probe::ProbeId;
 
 /// A remote and the state of the path to it.
@@ -28,6 +28,8 @@ pub(super) struct Pair {
     pub(super) answered_at: Option<Instant>,
     /// Whether it answered in an earlier run.
     pub(super) remembered: bool,
+    /// The last ping or pong.
+    pub(super) heard_at: Option<Instant>,
     /// Where the peer sees us when we use this path.
     pub(super) seen: Option<SocketAddr>,
     /// Probes of this round, while it has not answered.
@@ -81,7 +83,9 @@ pub(super) struct Answer {
 impl Pair {
     pub(super) fn new(remote: Remote, origin: Origin) -> Self {
         let (stage, mtu) = match remote {
-            Remote::Direct(addr) => (Stage::Unproven, Mtu::new(mtu::ceiling(addr.is_ipv4(), false))),
+            Remote::Auxiliary(Auxiliary { peer: addr, .. }) | Remote::Direct(addr) => {
+                (Stage::Unproven, Mtu::new(mtu::ceiling(addr.is_ipv4(), false)))
+            }
             Remote::Relay(channel) => (Stage::Usable, Mtu::assumed(mtu::ceiling(channel.relay.is_ipv4(), true))),
         };
         Self {
@@ -93,6 +97,7 @@ impl Pair {
             check: None,
             answered_at: None,
             remembered: false,
+            heard_at: None,
             seen: None,
             probes: 0,
             probed_at: None,
@@ -127,6 +132,7 @@ impl Pair {
     /// Takes an answer into account. Returns whether the path has just become fit for data.
     pub(super) fn answered(&mut self, answer: Answer, seen: Option<SocketAddr>, now: Instant) -> bool {
         self.answered_at = Some(now);
+        self.heard_at = Some(now);
         self.seen = seen.or(self.seen);
         self.check = None;
         self.plan = None;
@@ -156,7 +162,7 @@ impl Pair {
     /// Only small packets get through.
     pub(super) fn unfit(&mut self) {
         match self.remote {
-            Remote::Direct(_) => self.disprove(false),
+            Remote::Auxiliary(_) | Remote::Direct(_) => self.disprove(false),
             // nothing is left to fall back to
             Remote::Relay(channel) => self.mtu = Mtu::assumed(mtu::ceiling(channel.relay.is_ipv4(), true)),
         }
@@ -169,7 +175,7 @@ impl Pair {
         }
         self.check = None;
         self.mtu.pause();
-        if let Remote::Direct(addr) = self.remote {
+        if let Some(addr) = self.remote.straight() {
             self.stage = Stage::Unproven;
             self.plan = None;
             self.mtu = Mtu::new(mtu::ceiling(addr.is_ipv4(), false));
@@ -205,7 +211,12 @@ impl Pair {
     }
 
     pub(super) fn is_direct(&self) -> bool {
-        matches!(self.remote, Remote::Direct(_))
+        self.remote.straight().is_some()
+    }
+
+    /// Whether an answer from it is believed still.
+    pub(super) fn is_proved(&self) -> bool {
+        !matches!(self.stage, Stage::Unproven)
     }
 
     /// Whether it may carry data while it is the one in use.

@@ -3,7 +3,6 @@
 //! Everything that arrives here was opened and replay-checked by the session, so it comes from the peer; the address it
 //! came from proves nothing until a ping to that very address is answered from it.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
@@ -12,7 +11,7 @@ use super::agent::{Agent, REPLIES_MAX};
 use super::explain::{AttemptResult, Technique};
 use super::pair::Stage;
 use super::schedule::{PROBES, Plan};
-use super::{Probe, ProbeBody};
+use super::{Charge, Probe, ProbeBody};
 use crate::io::{Discard, Remote};
 use crate::wire::path_probe::{PING_MIN, Ping, Pong, ProbeId};
 
@@ -41,21 +40,19 @@ impl Agent {
 
     /// A ping that arrived from `from`: answered at once, and asked back if that address is not proved.
     pub fn handle_ping(&mut self, from: Remote, ping: &Ping, now: Instant) {
-        if !self.ready || (self.relay_only && matches!(from, Remote::Direct(_))) {
+        if !self.ready || (self.relay_only && from.straight().is_some()) {
             return;
         }
         self.log.heard(from);
-        let seen = match from {
-            Remote::Direct(addr) => Some(addr),
-            Remote::Relay(_) => None,
-        };
-        self.push_probe(Probe { to: from, ttl: None, body: ProbeBody::Pong(Pong { id: ping.id, seen }) });
+        let seen = from.straight();
+        let body = ProbeBody::Pong(Pong { id: ping.id, seen });
+        self.push_probe(Probe { to: from, ttl: None, body, charge: Charge::Nothing });
         if self.is_selected(from) {
             // our answer refreshes our NAT as well as a keepalive would
             self.keepalive_at = None;
         }
         match seen {
-            Some(addr) => self.ask_back(addr, now),
+            Some(_) => self.ask_back(from, now),
             None => self.handle_relayed_ping(now),
         }
         self.advance(now);
@@ -63,14 +60,19 @@ impl Agent {
 
     /// A pong that arrived from `from`. One that answers no ping to exactly that address moves nothing.
     pub fn handle_pong(&mut self, from: Remote, pong: &Pong, now: Instant) -> Result<(), Discard> {
+        self.adopt_answer(from, pong.id, now);
         let Some(pair) = self.pairs.get_mut(&from) else { return self.stray(from, pong, now) };
         let Some(answer) = pair.take(pong.id, now) else { return self.stray(from, pong, now) };
         let fit = pair.answered(answer, pong.seen, now);
         if fit {
             let (result, local) = (AttemptResult::Answered(pair.srtt()), pair.seen);
             self.log.close(from, result, local);
+            if let Some(searched) = self.searched.take() {
+                self.log.close(searched, result, local);
+            }
         }
         match from {
+            Remote::Auxiliary(_) => {}
             Remote::Direct(addr) => self.ledger.forgive(addr),
             Remote::Relay(_) => self.log.close(from, AttemptResult::Answered(answer.rtt), None),
         }
@@ -123,12 +125,15 @@ impl Agent {
         // ESP pads payload and two trailer bytes to a multiple of four
         let on_wire = (length + 2).next_multiple_of(4) - 2 + overhead;
         let pair = self.pairs.get_mut(&remote)?;
-        if let Remote::Direct(addr) = remote
+        let mut charge = Charge::Nothing;
+        if let Some(addr) = remote.straight()
             && !pair.answered_within(CONSENT, now)
-            && !self.ledger.charge(addr, on_wire, now)
         {
-            self.log.refused(remote);
-            return None;
+            charge = Charge::Stranger;
+            if !self.ledger.charge(addr, on_wire, now) {
+                self.log.refused(remote);
+                return None;
+            }
         }
         let mut id = ProbeId([0; 12]);
         self.rng.fill_bytes(&mut id.0);
@@ -136,19 +141,20 @@ impl Agent {
         pair.probed_at = Some(now);
         self.log.sent(remote);
         let ping = Ping { id, length: u16::try_from(length).unwrap_or(u16::MAX) };
-        self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Ping(ping) });
+        self.push_probe(Probe { to: remote, ttl: None, body: ProbeBody::Ping(ping), charge });
         Some(id)
     }
 
     /// Probes an address that has just probed us: its NAT is open to us at this moment.
-    pub(super) fn ask_back(&mut self, addr: SocketAddr, now: Instant) {
-        let known = self.pairs.contains_key(&Remote::Direct(addr));
-        if !self.learn(addr, now) {
+    pub(super) fn ask_back(&mut self, remote: Remote, now: Instant) {
+        let known = self.pairs.contains_key(&remote);
+        if !self.learn(remote, now) {
             return;
         }
-        let remote = Remote::Direct(addr);
         let (number, spare) = (self.round_number(), !self.is_selected(remote));
+        let found_by = self.search_technique().unwrap_or(Technique::PeerReflexive);
         let Some(pair) = self.pairs.get_mut(&remote) else { return };
+        pair.heard_at = Some(now);
         let since_probe = pair.probed_at.map(|at| now.saturating_duration_since(at));
         match pair.stage {
             Stage::Unproven => {
@@ -164,7 +170,7 @@ impl Agent {
                     Some(plan) => plan.hurry(now),
                     None => pair.plan = Some(Plan::direct(left, now)),
                 }
-                let technique = if known { Technique::Recheck } else { Technique::PeerReflexive };
+                let technique = if known { Technique::Recheck } else { found_by };
                 if !known || number == 0 {
                     self.log.open(number, technique, remote, now);
                 }
@@ -179,9 +185,9 @@ impl Agent {
     /// A pong from elsewhere than its ping went to: that address is worth a probe of its own, no more.
     fn stray(&mut self, from: Remote, pong: &Pong, now: Instant) -> Result<(), Discard> {
         let asked = self.pairs.values().find(|pair| pair.awaits(pong.id)).map(|pair| pair.remote);
-        if let (Remote::Direct(addr), Some(asked)) = (from, asked) {
+        if let (Some(_), Some(asked)) = (from.straight(), asked) {
             self.log.strayed(asked);
-            self.ask_back(addr, now);
+            self.ask_back(from, now);
             self.advance(now);
         }
         Err(Discard::ProbeUnmatched)

@@ -12,7 +12,7 @@ use super::pair::{Origin, Pair};
 use super::round::technique;
 use super::score::Site;
 use crate::candidate::{Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
-use crate::candidate::{CandidateSet, NatMapping, NatReport};
+use crate::candidate::{CandidateSet, NatReport};
 use crate::io::{RelayChannel, Remote};
 
 impl Agent {
@@ -37,6 +37,7 @@ impl Agent {
         let changed = gist(set) != gist(&self.local);
         self.local = set.clone();
         self.site = Site::of(&self.local, &self.remote);
+        self.note_reports(now);
         if changed {
             self.something_changed(now);
         }
@@ -53,6 +54,7 @@ impl Agent {
         let changed = gist(&set) != gist(&self.remote);
         self.remote = set;
         self.site = Site::of(&self.local, &self.remote);
+        self.note_reports(now);
         if moved {
             self.ledger.renew(now);
             self.doubt_selected(now);
@@ -66,14 +68,16 @@ impl Agent {
     }
 
     /// Lets in an address that an authenticated probe came from. Returns whether it is in the table.
-    pub(super) fn learn(&mut self, addr: SocketAddr, now: Instant) -> bool {
-        let remote = Remote::Direct(addr);
+    pub(super) fn learn(&mut self, remote: Remote, now: Instant) -> bool {
         if self.relay_only {
             return false;
         }
         if self.pairs.contains_key(&remote) {
             return true;
         }
+        let Some(addr) = remote.straight().filter(|_| remote.socket().is_none_or(|socket| self.uses(socket))) else {
+            return false;
+        };
         // a NAT may well have chosen a low port for the peer; as a candidate such a port would be refused
         let believable = is_usable(SocketAddr::new(addr.ip(), addr.port().max(1024))) && addr.port() != 0;
         if !believable || !self.make_room_for_reflexive(now) || !self.make_room(now) {
@@ -119,7 +123,7 @@ impl Agent {
         let offered: Vec<SocketAddr> = self.remote.candidates.iter().map(|candidate| candidate.addr).collect();
         let selected = self.selected.map(|selected| selected.remote);
         self.pairs.retain(|remote, pair| match remote {
-            Remote::Relay(_) => true,
+            Remote::Auxiliary(_) | Remote::Relay(_) => true,
             Remote::Direct(addr) => {
                 offered.contains(addr)
                     || pair.is_reflexive()
@@ -171,22 +175,43 @@ impl Agent {
         let worst = candidates.min_by_key(|pair| (pair.answered_at, pair.plan.is_some(), pair.probed_at));
         let Some(remote) = worst.map(|pair| pair.remote) else { return false };
         self.pairs.remove(&remote);
+        if remote.socket().is_some() {
+            self.sockets_changed();
+        }
         true
+    }
+
+    /// Gives up sockets that serve nobody: neither end sends by them. The peer's keepalives are to be heard first, for
+    /// the ends choose what they send on each by itself.
+    pub(super) fn close_idle_auxiliaries(&mut self, now: Instant) {
+        let selected = self.selected.map(|selected| selected.remote);
+        self.close_auxiliaries(|pair| {
+            let heard = pair.heard_at.is_some_and(|at| now.saturating_duration_since(at) < IDLE);
+            heard || pair.plan.is_some() || Some(pair.remote) == selected
+        });
+    }
+
+    /// Closes the sockets of all pairs that have one of their own and do not stay.
+    pub(super) fn close_auxiliaries(&mut self, stays: impl Fn(&Pair) -> bool) {
+        let before = self.pairs.len();
+        self.pairs.retain(|remote, pair| remote.socket().is_none() || stays(pair));
+        if self.pairs.len() < before {
+            self.sockets_changed();
+        }
     }
 }
 
 /// What a set says about where a device is. Behind a NAT that maps every destination anew, the port that a server saw
 /// is chance, and another one is no news.
 fn gist(set: &CandidateSet) -> (BTreeSet<(SocketAddr, CandidateKind)>, NatReport) {
-    let by_chance = |kind| {
-        set.nat.mapping == NatMapping::EndpointDependent
-            && matches!(kind, CandidateKind::Reflexive | CandidateKind::Guessed)
-    };
+    let by_chance =
+        |kind| set.nat.mapping.is_dependent() && matches!(kind, CandidateKind::Reflexive | CandidateKind::Guessed);
     let place = |candidate: &Candidate| {
         let port = if by_chance(candidate.kind) { 0 } else { candidate.addr.port() };
         (SocketAddr::new(candidate.addr.ip(), port), candidate.kind)
     };
-    (set.candidates.iter().map(place).collect(), set.nat)
+    // nor are the ports that it gave out last
+    (set.candidates.iter().map(place).collect(), NatReport { allocation: None, ..set.nat })
 }
 
 /// Pairs of one peer: a full candidate set, as many again that it was seen at, and the relay.
@@ -195,5 +220,7 @@ pub(super) const PAIRS_MAX: usize = 24;
 pub(super) const REFLEXIVE_MAX: usize = 8;
 /// Pairs that answered this lately are not evicted: they are the way back when the path in use dies.
 const KEPT: Duration = Duration::from_secs(30);
+/// Two keepalives and a half.
+const IDLE: Duration = Duration::from_secs(60);
 /// A withdrawn address that worked this lately is kept: sets are hints, answers are facts.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(600);

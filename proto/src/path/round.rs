@@ -3,6 +3,7 @@
 //! A round begins with a start of the rendezvous, at the same moment on both sides, or alone when the rendezvous does
 //! not answer. What is sent in it is laid down in `schedule`.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
@@ -11,7 +12,8 @@ use super::pair::{Origin, Pair, Stage};
 use super::remotes::REMEMBERED;
 use super::schedule::{self, Backoff, HEAD_START, OPENER_TTL, PROBES, PROBES_FOREIGN, Plan, ROUND};
 use super::score::is_private;
-use super::{Probe, ProbeBody};
+use super::search::Rest;
+use super::{Charge, Probe, ProbeBody};
 use crate::candidate::CandidateKind;
 use crate::io::Remote;
 
@@ -23,11 +25,14 @@ pub(super) struct Round {
     begins: Instant,
     ends: Instant,
     begun: bool,
+    /// When probes could be sealed.
+    probes_since: Option<Instant>,
+    search_asked: bool,
 }
 
 impl Round {
     fn new(number: u64, begins: Instant) -> Self {
-        Self { number, begins, ends: begins, begun: false }
+        Self { number, begins, ends: begins, begun: false, probes_since: None, search_asked: false }
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -81,11 +86,18 @@ impl Retry {
 }
 
 impl Agent {
-    /// The rendezvous tells both ends to begin `delay` from now, under the number `attempt`.
-    pub fn handle_start(&mut self, attempt: u64, delay: Duration, now: Instant) {
-        if !self.relay_only && self.round.is_none_or(|round| !round.is_fresh(now)) {
+    /// The rendezvous tells both ends to begin `delay` from now, under the number `attempt`: a round, or a search for a
+    /// port of the address `search`, at which it sees the peer itself.
+    pub fn handle_start(&mut self, attempt: u64, delay: Duration, search: Option<SocketAddr>, now: Instant) {
+        let (number, begins) = (attempt.max(1), now + delay.min(DELAY_MAX));
+        if self.relay_only {
+            return;
+        }
+        if let Some(peer) = search {
+            self.allow_search(number, peer, begins, now);
+        } else if self.search.is_none() && self.round.is_none_or(|round| !round.is_fresh(now)) {
             self.retry.settle();
-            self.round = Some(Round::new(attempt.max(1), now + delay.min(DELAY_MAX)));
+            self.round = Some(Round::new(number, begins));
         }
         self.advance(now);
     }
@@ -103,6 +115,7 @@ impl Agent {
     /// its own accord; if not, it is asked.
     pub(super) fn something_changed(&mut self, now: Instant) {
         self.retry.backoff.reset();
+        self.rest = Rest::default();
         if self.ready && !self.is_direct() && self.round.is_none() {
             self.retry.wish(now + COURTESY);
         }
@@ -128,7 +141,7 @@ impl Agent {
     /// Probes can be sealed from here on.
     pub(super) fn session_began(&mut self, now: Instant) {
         match &mut self.round {
-            Some(round) if round.begun => round.ends = now + ROUND,
+            Some(round) if round.begun => (round.ends, round.probes_since) = (now + ROUND, Some(now)),
             Some(_) => {}
             None => {
                 self.recover(now);
@@ -140,6 +153,7 @@ impl Agent {
     /// Nothing can be sealed any more. A round that has not begun still may: its openers need no session.
     pub(super) fn session_ended(&mut self) {
         self.round.take_if(|round| round.begun);
+        self.drop_search();
         self.retry.settle();
     }
 
@@ -153,6 +167,8 @@ impl Agent {
     /// NAT we are a stranger now, and what comes from strangers may spoil the punch.
     pub(super) fn start_over(&mut self, now: Instant) {
         self.round = None;
+        self.drop_search();
+        self.rest = Rest::default();
         self.retry.settle();
         self.retry.backoff.reset();
         if !self.ready {
@@ -182,10 +198,42 @@ impl Agent {
     pub(super) fn begin_round(&mut self, now: Instant) {
         let wait = if self.ready || self.unaided { ROUND } else { SESSION_WAIT };
         let Some(round) = self.round.as_mut().filter(|round| !round.begun && round.begins <= now) else { return };
-        (round.begun, round.ends) = (true, now + wait);
+        (round.begun, round.ends) = (true, round.ends.max(now + wait));
+        round.probes_since = self.ready.then_some(now);
         for remote in self.remotes() {
             self.join_round(remote, now);
         }
+    }
+
+    /// A search is part of the round that is on, or makes one of its own: addresses that are known are tried again, too.
+    pub(super) fn extend_round(&mut self, number: u64, begins: Instant, ends: Instant) {
+        self.retry.settle();
+        let round = self.round.get_or_insert_with(|| Round::new(number, begins));
+        round.ends = round.ends.max(ends);
+        round.search_asked = true;
+    }
+
+    /// Asks the rendezvous for a search, once in a round.
+    pub(super) fn ask_for_search(&mut self, now: Instant) {
+        if self.ask_search_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        if let Some(round) = &mut self.round {
+            round.search_asked = true;
+            self.want_search();
+        }
+    }
+
+    pub(super) fn ask_search_deadline(&self) -> Option<Instant> {
+        let round = self.round.filter(|round| !round.search_asked && round.number != 0)?;
+        if self.has_proved_path() { None } else { self.ask_search_at(round.probes_since?) }
+    }
+
+    /// Begins the record of a search beside that of the basic punch.
+    pub(super) fn log_search(&mut self, number: u64, technique: Technique, remote: Remote, now: Instant) {
+        self.log.give_up(remote);
+        self.log.open(number, technique, remote, now);
+        self.searched = Some(remote);
     }
 
     /// Gives `remote` its part in the round that is on, if one is.
@@ -204,7 +252,7 @@ impl Agent {
 
     fn plan_for(&self, remote: Remote, now: Instant) -> Option<Plan> {
         let pair = self.pairs.get(&remote)?;
-        let inside = matches!(remote, Remote::Direct(addr) if is_private(addr.ip()));
+        let inside = remote.straight().is_some_and(|addr| is_private(addr.ip()));
         let begin = if self.site.shared && !inside { now + HEAD_START } else { now };
         let limit = limit(pair, self.site.shared);
         let lead = schedule::lead(self.relay().and_then(Pair::measured_srtt));
@@ -226,9 +274,10 @@ impl Agent {
     }
 
     pub(super) fn send_opener(&mut self, remote: Remote, now: Instant) {
-        let Remote::Direct(addr) = remote else { return };
+        let Some(addr) = remote.straight() else { return };
         if self.ledger.charge(addr, 1, now) {
-            self.push_probe(Probe { to: remote, ttl: Some(OPENER_TTL), body: ProbeBody::Opener });
+            let (ttl, body) = (Some(OPENER_TTL), ProbeBody::Opener);
+            self.push_probe(Probe { to: remote, ttl, body, charge: Charge::Stranger });
         }
     }
 
@@ -247,6 +296,10 @@ impl Agent {
     pub(super) fn end_round(&mut self, now: Instant) {
         if self.round.take_if(|round| round.begun && round.ends <= now).is_none() {
             return;
+        }
+        self.end_search(now);
+        if let Some(searched) = self.searched.take() {
+            self.log.give_up(searched);
         }
         for pair in self.pairs.values_mut().filter(|pair| pair.is_direct()) {
             if matches!(pair.stage, Stage::Unproven) {
@@ -282,10 +335,10 @@ impl Agent {
 
 /// Whether a NAT is likely to stand before an address, so that an unasked packet could spoil the punch.
 pub(super) fn needs_punching(pair: &Pair) -> bool {
-    match (pair.remote, pair.origin) {
-        (Remote::Direct(addr), Origin::Candidate(kind)) => addr.is_ipv4() && kind != CandidateKind::Host,
-        (Remote::Direct(addr), Origin::PeerReflexive) => addr.is_ipv4() && !is_private(addr.ip()),
-        (Remote::Direct(_), Origin::Relay) | (Remote::Relay(_), _) => false,
+    match (pair.remote.straight(), pair.origin) {
+        (Some(addr), Origin::Candidate(kind)) => addr.is_ipv4() && kind != CandidateKind::Host,
+        (Some(addr), Origin::PeerReflexive) => addr.is_ipv4() && !is_private(addr.ip()),
+        (Some(_), Origin::Relay) | (None, _) => false,
     }
 }
 
@@ -300,7 +353,7 @@ pub(super) fn technique(pair: &Pair) -> Technique {
 }
 
 fn limit(pair: &Pair, same_site: bool) -> usize {
-    let private = matches!(pair.remote, Remote::Direct(addr) if is_private(addr.ip()));
+    let private = pair.remote.straight().is_some_and(|addr| is_private(addr.ip()));
     let offered = matches!(pair.origin, Origin::Candidate(_));
     if private && offered && !same_site { PROBES_FOREIGN } else { PROBES }
 }

@@ -142,7 +142,7 @@ const GAPS: [Duration; PROBES - 1] = [
 ];
 /// Above the skew of two synchronised starts (a few ms of jitter).
 const LEAD: Duration = Duration::from_millis(20);
-const LEAD_MAX: Duration = Duration::from_millis(60);
+pub(super) const LEAD_MAX: Duration = Duration::from_millis(60);
 /// TTL of the opener: leaves a home NAT and most carrier NATs, dies before the peer's.
 pub(super) const OPENER_TTL: u8 = 4;
 /// How long host addresses are tried alone when both devices sit behind one NAT: a LAN answers within this.

@@ -23,12 +23,12 @@ pub(super) enum Tier {
 impl Tier {
     /// The tier of a path to `remote`.
     pub(super) fn of(remote: Remote, site: &Site) -> Self {
-        match remote {
-            Remote::Relay(_) => Self::Relay,
+        match remote.straight() {
+            None => Self::Relay,
             // a carrier's own network (RFC 6598) is private and still nobody's LAN
-            Remote::Direct(addr) if is_private(addr.ip()) && !is_carriers(addr.ip()) => Self::Lan,
-            Remote::Direct(addr) if site.is_ours(addr.ip()) => Self::Hairpin,
-            Remote::Direct(_) => Self::Direct,
+            Some(addr) if is_private(addr.ip()) && !is_carriers(addr.ip()) => Self::Lan,
+            Some(addr) if site.is_ours(addr.ip()) => Self::Hairpin,
+            Some(_) => Self::Direct,
         }
     }
 }
@@ -83,7 +83,7 @@ impl Score {
     pub(super) fn new(tier: Tier, remote: Remote, rtt: Duration) -> Self {
         let bonus = match remote {
             Remote::Direct(addr) if addr.is_ipv6() => V6_BONUS,
-            Remote::Direct(_) | Remote::Relay(_) => Duration::ZERO,
+            Remote::Auxiliary(_) | Remote::Direct(_) | Remote::Relay(_) => Duration::ZERO,
         };
         Self { tier, rtt: rtt.saturating_sub(bonus) }
     }

@@ -60,6 +60,9 @@ impl Agent {
     pub fn handle_network_change(&mut self, now: Instant) {
         self.ledger.clear(now);
         self.disprove_all(true);
+        // their external ports were the old NAT's choice, and nobody could find the new ones
+        self.close_auxiliaries(|_| false);
+        self.selected.take_if(|selected| selected.remote.socket().is_some());
         self.start_over(now);
         self.knock_anew(now);
         self.advance(now);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::{Event, Peer, Shared};
 use crate::control::{self, AttemptReport, ToServer, Verdict};
-use crate::io::Remote;
+use crate::io::{Auxiliary, Remote};
 use crate::path::Attempt;
 
 /// A verdict, and when it came.
@@ -112,7 +112,7 @@ fn entry(attempt: &Attempt, now: Instant) -> control::Attempt {
 
 fn address(remote: Remote) -> SocketAddr {
     match remote {
-        Remote::Direct(addr) => addr,
+        Remote::Auxiliary(Auxiliary { peer: addr, .. }) | Remote::Direct(addr) => addr,
         Remote::Relay(channel) => channel.relay,
     }
 }

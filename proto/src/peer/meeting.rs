@@ -21,10 +21,7 @@ impl Peer {
     /// The direct path in use, if there is one.
     pub(crate) fn direct(&self) -> Option<Direct> {
         let selection = self.path.selection()?;
-        match selection.remote {
-            Remote::Direct(_) => Some(Direct { rtt: selection.rtt }),
-            Remote::Relay(_) => None,
-        }
+        selection.remote.straight().map(|_| Direct { rtt: selection.rtt })
     }
 
     /// Whether something can be said to it: a relay that is left is gone with the rendezvous.
@@ -56,10 +53,7 @@ impl Peer {
 
     /// The address that we see it at.
     pub(crate) fn seen_at(&self, now: Instant) -> Option<SocketAddr> {
-        match self.whereabouts(now)? {
-            Remote::Direct(addr) => Some(addr),
-            Remote::Relay(_) => None,
-        }
+        self.whereabouts(now)?.straight()
     }
 
     /// Says something about another peer, if it can be said.

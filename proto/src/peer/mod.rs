@@ -38,7 +38,7 @@ use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::control::ToServer;
 use crate::inner::Form;
-use crate::io::{Discard, RelayChannel, Remote, Transmit};
+use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{Family, NodeId, Spi, SpiBase, StaticPublic};
 use crate::path::{self, PathEvent, Probe, ProbeBody};
 use crate::session::{HEADROOM, NextHeader, Rotation, Session, TAILROOM};
@@ -197,8 +197,31 @@ impl Peer {
         }
     }
 
-    pub(crate) fn handle_start(&mut self, attempt: u64, delay: Duration, now: Instant) {
-        self.path.handle_start(attempt, delay, now);
+    /// `search` is where the rendezvous sees the peer, if both may search for a port there.
+    pub(crate) fn handle_start(
+        &mut self,
+        attempt: u64,
+        delay: Duration,
+        search: Option<SocketAddr>,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
+        if search.is_none() || shared.may_search() {
+            self.path.handle_start(attempt, delay, search, now);
+        }
+    }
+
+    /// Whether a socket beside the one that everything uses serves this peer.
+    pub(crate) fn uses(&self, socket: SocketId) -> bool {
+        self.path.uses(socket)
+    }
+
+    pub(crate) fn is_searching(&self) -> bool {
+        self.path.is_searching()
+    }
+
+    pub(crate) fn kept_sockets(&self) -> usize {
+        self.path.kept_sockets()
     }
 
     pub(crate) fn handle_network_change(&mut self, shared: &mut Shared, now: Instant) {
@@ -296,8 +319,9 @@ impl Peer {
         let mut knocks = Vec::new();
         while let Some(probe) = self.path.poll_probe() {
             match probe.body {
+                ProbeBody::Knock if !shared.afford(&probe, now) => self.stats.count_dropped(Discard::RateLimited),
                 ProbeBody::Knock => knocks.push(probe.to),
-                ProbeBody::Opener | ProbeBody::Ping(_) | ProbeBody::Pong(_) => self.send_probe(probe, shared),
+                ProbeBody::Opener | ProbeBody::Ping(_) | ProbeBody::Pong(_) => self.send_probe(probe, shared, now),
             }
         }
         self.knock(knocks, shared, now);
@@ -406,7 +430,10 @@ impl Peer {
         self.online || !shared.control_up
     }
 
-    fn send_probe(&mut self, probe: Probe, shared: &mut Shared) {
+    fn send_probe(&mut self, probe: Probe, shared: &mut Shared, now: Instant) {
+        if !shared.afford(&probe, now) {
+            return self.stats.count_dropped(Discard::RateLimited);
+        }
         match probe.body {
             // one byte that every ESP receiver ignores (RFC 3948 section 2.3): it only has to open our own NAT
             ProbeBody::Knock => {}
@@ -445,6 +472,13 @@ impl Peer {
                 }
             }
             PathEvent::WantReport => self.report_attempts(shared, now),
+            PathEvent::SocketsChanged => shared.event(Event::SocketsChanged),
+            PathEvent::WantSample => shared.event(Event::WantSample),
+            PathEvent::WantSearch => {
+                if shared.control_up && shared.config.port_search {
+                    shared.event(Event::Control(ToServer::Search(self.node())));
+                }
+            }
             PathEvent::WantStart => {
                 if shared.control_up {
                     shared.event(Event::Control(ToServer::Connect(self.node())));

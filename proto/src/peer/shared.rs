@@ -15,8 +15,10 @@ use crate::crypto::Suite;
 use crate::handshake::LocalIdentity;
 use crate::io::{Discard, Remote, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticSecret, UnixTime};
-use crate::path::{Selection, Via};
+use crate::path::{Allowance, Probe, ProbeBody, Selection, Via};
+use crate::wire::handshake::INIT_LEN;
 use crate::wire::introduction::Introduction;
+use crate::wire::path_probe::PING_MIN;
 
 /// Who this device is.
 pub struct LocalDevice {
@@ -57,6 +59,10 @@ pub enum Event {
         /// Over which kind of path.
         via: Via,
     },
+    /// Sockets beside the one that everything uses are to be closed: those that `Node::uses` does not own.
+    SocketsChanged,
+    /// A fresh look is to be taken at how our NAT numbers its mappings, for `Node::handle_candidates`.
+    WantSample,
     /// Keys of a new SA, only where the configuration asks for them.
     SaKeys(Box<SaKeys>),
 }
@@ -92,6 +98,12 @@ pub(crate) struct Shared {
     pub(crate) relay_only: bool,
     /// Whether the mesh is small enough that every pair connects by itself.
     pub(crate) small_mesh: bool,
+    /// What all peers together may do to NATs and to strangers.
+    allowance: Allowance,
+    /// Whether a search for a port is on.
+    pub(crate) searching: bool,
+    /// Sockets beside the one that everything uses, by which paths go.
+    pub(crate) kept_sockets: usize,
     wall: (UnixTime, Instant),
     bases: BTreeMap<SpiBase, NodeId>,
     transmits: VecDeque<Transmit>,
@@ -112,6 +124,9 @@ impl Shared {
             candidates: CandidateSet::default(),
             control_up: false,
             small_mesh: true,
+            allowance: Allowance::default(),
+            searching: false,
+            kept_sockets: 0,
             wall: (wall, now),
             bases: BTreeMap::new(),
             transmits: VecDeque::new(),
@@ -159,6 +174,22 @@ impl Shared {
     /// Whose handshake or session a base is.
     pub(crate) fn peer_of(&self, base: SpiBase) -> Option<NodeId> {
         self.bases.get(&base).copied()
+    }
+
+    /// Whether a peer may search for a port: one at a time, and only as many as sockets can be kept for.
+    pub(crate) fn may_search(&self) -> bool {
+        self.config.port_search && !self.searching && self.kept_sockets < MAX_KEPT_SOCKETS
+    }
+
+    /// Whether a probe fits into what the node may do; if so it is booked.
+    pub(crate) fn afford(&mut self, probe: &Probe, now: Instant) -> bool {
+        let bytes = match probe.body {
+            ProbeBody::Knock => INIT_LEN,
+            ProbeBody::Opener => 1,
+            ProbeBody::Ping(ping) => usize::from(ping.length) + SEALING,
+            ProbeBody::Pong(_) => PING_MIN + SEALING,
+        };
+        self.allowance.take(probe, bytes, self.candidates.nat.mapping, now)
     }
 
     pub(crate) fn transmit(&mut self, to: Remote, datagram: Vec<u8>) {
@@ -222,6 +253,11 @@ fn identity(config: &Config, local: &LocalDevice) -> LocalIdentity {
     LocalIdentity::new(secret, local.certificate.id(), local.network.id, CANONICAL_TTL, config.suite)
 }
 
+/// Paths that go by a socket of their own: a descriptor and a NAT mapping each, so as many as a small mesh has peers that
+/// may need one, and no more.
+const MAX_KEPT_SOCKETS: usize = 16;
+/// What sealing adds to a path message, about.
+const SEALING: usize = 28;
 /// What Linux and macOS send with, IPv4 and IPv6; announced in the handshake.
 pub(super) const CANONICAL_TTL: [u8; 2] = [64, 64];
 /// Datagrams waiting for the driver, which drains after every call: only a call that queues more than this for many

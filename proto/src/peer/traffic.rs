@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::{Event, Peer, Shared, TICK};
 use crate::control::{PathReport, ToServer};
-use crate::io::Remote;
 use crate::keys::SpiBase;
 use crate::path::Selection;
 use crate::timer::Timer;
@@ -167,10 +166,7 @@ impl Peer {
 }
 
 fn direct_address(selection: Selection) -> Option<std::net::SocketAddr> {
-    match selection.remote {
-        Remote::Direct(addr) => Some(addr),
-        Remote::Relay(_) => None,
-    }
+    selection.remote.straight()
 }
 
 /// Half of the integrity limit's margin: QUIC's confidentiality bound for AES-GCM (RFC 9001 section 6.6) is 2^28 packets

@@ -4,7 +4,7 @@
 //! added, never changed.
 
 use proptest::prelude::*;
-use warren_proto::candidate::{Candidate, CandidateKind, MAX_CANDIDATES};
+use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES};
 use warren_proto::control::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
     MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
@@ -66,9 +66,10 @@ fn every_kind_of_candidate_and_of_nat_survives_the_wire() {
         (CandidateKind::Reflexive, NatMapping::EndpointDependent),
         (CandidateKind::Guessed, NatMapping::Unknown),
         (CandidateKind::Inner, NatMapping::Unknown),
+        (CandidateKind::Guessed, NatMapping::AddressDependent),
     ] {
         let candidates = vec![Candidate { addr: "[2001:db8::1]:4000".parse().unwrap(), kind }];
-        let nat = NatReport { mapping, preserves_port: false };
+        let nat = NatReport { mapping, ..NatReport::default() };
         let message = ToServer::Candidates(CandidateSet { epoch: 1, candidates, nat });
 
         assert_eq!(ToServer::decode(&message.encode()), Ok(message));
@@ -206,16 +207,23 @@ proptest! {
 }
 
 fn to_server() -> Vec<(&'static str, ToServer)> {
-    let nat = NatReport { mapping: NatMapping::EndpointDependent, preserves_port: true };
+    let nat = NatReport { mapping: NatMapping::EndpointDependent, preserves_port: true, ..NatReport::default() };
+    let allocation = Allocation { delta: Some(-2), last: 40_000, lowest: 39_994, highest: 40_006 };
+    let counting = NatReport { allocation: Some(allocation), searches: true, ..nat };
     vec![
         ("enroll", ToServer::Enroll(enroll())),
         ("hello", ToServer::Hello(hello())),
         ("connect", ToServer::Connect(node(1))),
         ("candidates", ToServer::Candidates(CandidateSet { epoch: 3, candidates: vec![candidate()], nat })),
+        (
+            "candidates-counting",
+            ToServer::Candidates(CandidateSet { epoch: 3, candidates: vec![candidate()], nat: counting }),
+        ),
         ("path-report", ToServer::PathReport(path_report())),
         ("logout", ToServer::Logout),
         ("attempt-report", ToServer::AttemptReport(attempt_report(1))),
         ("preferences", ToServer::Preferences(Preferences { relay_only: true })),
+        ("search", ToServer::Search(node(1))),
     ]
 }
 
@@ -235,7 +243,16 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("map", ToAgent::Map(map)),
         ("pair-opened", ToAgent::PairOpened(pair_opened())),
         ("peer-candidates", ToAgent::PeerCandidates { peer: node(1), set }),
-        ("start", ToAgent::Start(Start { peer: node(1), attempt: 9, delay_ms: 150 })),
+        ("start", ToAgent::Start(Start { peer: node(1), attempt: 9, delay_ms: 150, search: None })),
+        (
+            "start-search",
+            ToAgent::Start(Start {
+                peer: node(1),
+                attempt: 9,
+                delay_ms: 150,
+                search: Some(address("203.0.113.7:40000")),
+            }),
+        ),
         ("observed", ToAgent::Observed(address("[2001:db8::9]:4000"))),
         ("logged-out", ToAgent::LoggedOut),
         ("verdict", ToAgent::Verdict(verdict(1))),

@@ -145,7 +145,7 @@ fn control_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("control", "verdict", ToAgent::Verdict(verdict).encode()),
         ("control", "refused", ToAgent::Refused(refused).encode()),
         ("control", "pair", ToAgent::PairOpened(PairOpened { peer, relay, channel: 6, attempt: 7 }).encode()),
-        ("control", "start", ToAgent::Start(Start { peer, attempt: 7, delay_ms: 8 }).encode()),
+        ("control", "start", ToAgent::Start(Start { peer, attempt: 7, delay_ms: 8, search: None }).encode()),
         (
             "control",
             "map",

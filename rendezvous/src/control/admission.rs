@@ -41,7 +41,8 @@ pub(super) async fn admit(
         | ToServer::Connect(_)
         | ToServer::Logout
         | ToServer::PathReport(_)
-        | ToServer::Preferences(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
+        | ToServer::Preferences(_)
+        | ToServer::Search(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
     }
 }
 

@@ -137,6 +137,7 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
     match message {
         ToServer::Candidates(set) => app.hub().handle_candidates(device, outside_overlay(app, set)),
         ToServer::Connect(peer) => app.hub().handle_connect(device, peer),
+        ToServer::Search(peer) => app.hub().handle_search(device, peer),
         ToServer::PathReport(report) => app.hub().handle_path_report(device, report, app.now()),
         ToServer::Logout => {
             // the hub says goodbye; when the database does not answer, the agent asks again

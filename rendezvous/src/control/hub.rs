@@ -271,6 +271,12 @@ impl Hub {
         }
     }
 
+    pub(super) fn handle_search(&self, device: NodeId, peer: NodeId) {
+        let mut state = self.lock();
+        state.coordinator.handle_search(device, peer, Instant::now());
+        self.carry_out(state);
+    }
+
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
         let to = report.peer;
         if self.lock().coordinator.handle_path_report(device, report, at) {

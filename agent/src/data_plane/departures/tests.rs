@@ -288,7 +288,7 @@ impl Sent {
     fn of(run: &Run) -> Self {
         let frames = run.bytes().chunks(run.stride());
         let datagrams: Vec<_> = match run.to {
-            Remote::Direct(_) => frames.map(<[u8]>::to_vec).collect(),
+            Remote::Auxiliary(_) | Remote::Direct(_) => frames.map(<[u8]>::to_vec).collect(),
             Remote::Relay(at) => frames
                 .map(|frame| {
                     let (channel, datagram) = relay::decode(frame).expect("a frame");

@@ -23,7 +23,7 @@ fn each_end_reports_when_data_goes_straight_and_when_the_round_is_over() {
 
 #[test]
 fn a_round_that_finds_nothing_says_how_often_it_asked_and_whom_it_heard() {
-    let mut world = World::new(1, [nat(Kind::Symmetric, 0), nat(Kind::Symmetric, 1)]);
+    let mut world = World::new(1, [nat(Kind::Symmetric, 0), nat(Kind::Random, 1)]);
 
     world.connect();
     world.run(10 * SECOND);

@@ -32,7 +32,7 @@ fn probing(peer: SocketAddr, now: Instant) -> Agent {
     agent.set_relay(Some(channel(0)), now);
     agent.set_remote_candidates(&offer(1, &[peer]), now);
     agent.session_ready(ESP_OVERHEAD, now);
-    agent.handle_start(1, Duration::ZERO, now);
+    agent.handle_start(1, Duration::ZERO, None, now);
     agent
 }
 
@@ -251,7 +251,7 @@ fn feed(agent: &mut Agent, input: Input, asked: &[(Remote, ProbeId)], now: &mut 
         Input::Retry => agent.retry_now(at),
         Input::SessionLost => agent.session_lost(at),
         Input::SessionReady => agent.session_ready(ESP_OVERHEAD, at),
-        Input::Start(attempt, delay) => agent.handle_start(attempt, Duration::from_millis(delay), at),
+        Input::Start(attempt, delay) => agent.handle_start(attempt, Duration::from_millis(delay), None, at),
         Input::Timeout => {
             *now = agent.poll_timeout().map_or(at, |next| next.max(at));
             agent.handle_timeout(*now);

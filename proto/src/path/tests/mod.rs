@@ -8,6 +8,7 @@ mod failure;
 mod hostile;
 mod nat;
 mod punch;
+mod search;
 mod world;
 
 use std::time::Instant;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 /// Mapping and filtering (RFC 4787).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -11,7 +14,9 @@ pub(super) enum Kind {
     FullCone,
     /// One port for all destinations, open to whom it was used to.
     PortRestricted,
-    /// Another port for every destination.
+    /// Another random port for every destination.
+    Random,
+    /// Another port for every destination, counted up.
     Symmetric,
 }
 
@@ -26,6 +31,11 @@ pub(super) struct Nat {
     mappings: BTreeMap<(SocketAddr, Option<SocketAddr>), u16>,
     flows: BTreeMap<(u16, SocketAddr), Flow>,
     next_port: u16,
+    /// From one port to the next of one that counts.
+    pub(super) step: u16,
+    rng: ChaCha8Rng,
+    /// When each mapping was made.
+    pub(super) made: Vec<Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,16 +56,28 @@ impl Nat {
             mappings: BTreeMap::new(),
             flows: BTreeMap::new(),
             next_port: 20000,
+            step: 7,
+            rng: ChaCha8Rng::seed_from_u64(0),
+            made: Vec::new(),
         }
+    }
+
+    /// Its random choices are other ones.
+    pub(super) fn seeded(self, seed: u64) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), ..self }
     }
 
     /// A packet of a host behind it; returns the source address that the world sees.
     pub(super) fn outbound(&mut self, from: SocketAddr, to: SocketAddr, now: Instant) -> SocketAddr {
         self.expire(now);
-        let per_destination = (self.kind == Kind::Symmetric).then_some(to);
+        let per_destination = self.maps_each_anew().then_some(to);
         let specific = self.mappings.get(&(from, Some(to))).copied();
         let general = self.mappings.get(&(from, per_destination)).copied();
-        let mut port = specific.or(general).unwrap_or_else(|| self.allocate(from));
+        let known = specific.or(general);
+        if known.is_none() {
+            self.made.push(now);
+        }
+        let mut port = known.unwrap_or_else(|| self.allocate(from));
         let poisoned = self.flows.get(&(port, to)).is_some_and(|flow| flow.inside.is_none());
         if poisoned {
             port = self.fresh_port();
@@ -92,11 +114,19 @@ impl Nat {
     }
 
     fn allocate(&mut self, from: SocketAddr) -> u16 {
-        if self.preserves_port && self.kind != Kind::Symmetric { from.port() } else { self.fresh_port() }
+        if self.preserves_port && !self.maps_each_anew() { from.port() } else { self.fresh_port() }
     }
 
-    fn fresh_port(&mut self) -> u16 {
-        self.next_port += 7;
+    pub(super) fn maps_each_anew(&self) -> bool {
+        matches!(self.kind, Kind::Random | Kind::Symmetric)
+    }
+
+    /// The port of a mapping that somebody makes.
+    pub(super) fn fresh_port(&mut self) -> u16 {
+        if self.kind == Kind::Random {
+            return 1024 + (self.rng.next_u32() % 64_512) as u16;
+        }
+        self.next_port += self.step;
         self.next_port
     }
 

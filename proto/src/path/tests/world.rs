@@ -12,9 +12,9 @@ use rand_core::{Rng, SeedableRng};
 
 use super::nat::Nat;
 use super::{ESP_OVERHEAD, start};
-use crate::candidate::{Candidate, CandidateKind};
+use crate::candidate::{Allocation, Candidate, CandidateKind};
 use crate::candidate::{CandidateSet, NatMapping, NatReport};
-use crate::io::{RelayChannel, Remote};
+use crate::io::{Auxiliary, RelayChannel, Remote, SocketId};
 use crate::path::tests::nat::Kind;
 use crate::path::{Agent, PathEvent, Probe, ProbeBody, Settings, Via};
 use crate::wire::path_probe::PathMessage;
@@ -30,11 +30,16 @@ pub(super) struct World {
     /// When the first datagram in clear or sealed went straight to an address that is neither relay nor host.
     pub(super) direct_sends: Vec<Instant>,
     pub(super) rendezvous_up: bool,
+    /// Whether ports are searched for.
+    pub(super) searches: bool,
+    /// Mappings that others make behind each counting NAT between a look at it and what follows.
+    pub(super) foreign_mappings: u16,
     pub(super) starts: u64,
     queue: BTreeMap<(Instant, u64), Delivery>,
     serial: u64,
     rng: ChaCha8Rng,
     started_at: Option<Instant>,
+    searched_at: Option<Instant>,
 }
 
 pub(super) struct Host {
@@ -50,6 +55,9 @@ pub(super) struct Host {
     pub(super) reports: Vec<Instant>,
     pub(super) wakes: usize,
     pub(super) pings: Vec<(u64, Duration, Via)>,
+    /// Sockets beside the one that everything uses, and their ports inside.
+    pub(super) sockets: BTreeMap<SocketId, SocketAddr>,
+    allocation: Option<Allocation>,
     session: bool,
     epoch: u64,
     offered: Vec<Candidate>,
@@ -76,8 +84,9 @@ pub(super) struct Link {
 #[derive(Clone, Copy)]
 enum Delivery {
     Datagram { to: usize, from: Remote, body: Body },
-    Start { to: usize, attempt: u64, delay: Duration },
+    Start { to: usize, attempt: u64, delay: Duration, search: Option<SocketAddr> },
     Candidates,
+    Sample { host: usize },
     Session,
 }
 
@@ -104,6 +113,7 @@ impl World {
             };
             Host::new(Agent::new(seed * 2 + index as u64, settings(index == 0), began), &inside, nat, began)
         };
+        let nats = nats.map(|nat| nat.map(|nat| nat.seeded(seed)));
         let [first, second] = nats;
         let hosts = [host(0, first), host(1, second)];
         Self {
@@ -115,11 +125,14 @@ impl World {
             strays: BTreeMap::new(),
             direct_sends: Vec::new(),
             rendezvous_up: true,
+            searches: true,
+            foreign_mappings: 0,
             starts: 0,
             queue: BTreeMap::new(),
             serial: 0,
             rng: ChaCha8Rng::seed_from_u64(seed),
             started_at: None,
+            searched_at: None,
         }
     }
 
@@ -163,7 +176,8 @@ impl World {
         self.started_at = Some(self.now);
         for to in 0..2 {
             let skew = Duration::from_micros(self.rng.next_u64() % 5000);
-            let start = Delivery::Start { to, attempt: self.starts, delay: Duration::from_millis(10) };
+            let delay = Duration::from_millis(10);
+            let start = Delivery::Start { to, attempt: self.starts, delay, search: None };
             self.schedule(Duration::from_millis(20) + skew, start);
         }
     }
@@ -248,8 +262,9 @@ impl World {
         match delivery {
             Delivery::Candidates => self.exchange_candidates(),
             Delivery::Session => self.begin_session(),
-            Delivery::Start { to, attempt, delay } => {
-                self.hosts[to].agent.handle_start(attempt, delay, self.now);
+            Delivery::Sample { host } => self.sample(host),
+            Delivery::Start { to, attempt, delay, search } => {
+                self.hosts[to].agent.handle_start(attempt, delay, search, self.now);
                 self.drain(to);
             }
             Delivery::Datagram { to, from, body } => {
@@ -307,7 +322,7 @@ impl World {
     }
 
     fn drain(&mut self, index: usize) {
-        while let Some(Probe { to, ttl, body }) = self.hosts[index].agent.poll_probe() {
+        while let Some(Probe { to, ttl, body, .. }) = self.hosts[index].agent.poll_probe() {
             let message = match body {
                 ProbeBody::Knock | ProbeBody::Opener => None,
                 ProbeBody::Ping(ping) => Some(PathMessage::Ping(ping)),
@@ -328,6 +343,14 @@ impl World {
                     }
                 }
                 PathEvent::WantReport => self.hosts[index].reports.push(self.now),
+                PathEvent::SocketsChanged => {
+                    let Host { agent, sockets, .. } = &mut self.hosts[index];
+                    sockets.retain(|socket, _| agent.uses(*socket));
+                }
+                PathEvent::WantSample => {
+                    self.schedule(Duration::from_millis(20), Delivery::Sample { host: index });
+                }
+                PathEvent::WantSearch => self.want_search(),
                 PathEvent::WantStart => self.want_start(),
                 PathEvent::PingReply { token, rtt, via, .. } => self.hosts[index].pings.push((token, rtt, via)),
             }
@@ -343,12 +366,60 @@ impl World {
         }
     }
 
+    /// The rendezvous lets both search, where it sees each itself.
+    fn want_search(&mut self) {
+        let lately = self.searched_at.is_some_and(|at| self.now - at < Duration::from_secs(10));
+        if !self.rendezvous_up || lately {
+            return;
+        }
+        self.starts += 1;
+        self.searched_at = Some(self.now);
+        let observed = [self.observed(0), self.observed(1)];
+        for to in 0..2 {
+            let (attempt, search) = (self.starts, Some(observed[1 - to]));
+            let start = Delivery::Start { to, attempt, delay: Duration::from_millis(10), search };
+            self.schedule(Duration::from_millis(40), start);
+        }
+    }
+
+    fn observed(&mut self, index: usize) -> SocketAddr {
+        let inside = self.hosts[index].inside;
+        let server = "198.51.100.1:443".parse().unwrap();
+        self.hosts[index].nat.map_or(inside, |nat| self.nats[nat].outbound(inside, server, self.now))
+    }
+
+    /// A fresh look at a NAT, and then word of it.
+    fn sample(&mut self, index: usize) {
+        self.look_at_nat(index);
+        let set = self.candidates_of(index);
+        self.hosts[index].agent.set_local(&set, self.now);
+        self.drain(index);
+        self.schedule(Duration::from_millis(20), Delivery::Candidates);
+    }
+
+    /// Four new sockets ask.
+    fn look_at_nat(&mut self, index: usize) {
+        let Some(nat) = self.hosts[index].nat else { return };
+        let ports: Vec<u16> = (0..4).map(|_| self.nats[nat].fresh_port()).collect();
+        self.nats[nat].made.extend([self.now; 4]);
+        let counted = self.nats[nat].kind == Kind::Symmetric;
+        self.hosts[index].allocation = Some(Allocation {
+            delta: counted.then(|| i16::try_from(self.nats[nat].step).unwrap()),
+            last: ports[3],
+            lowest: *ports.iter().min().unwrap(),
+            highest: *ports.iter().max().unwrap(),
+        });
+        if counted {
+            (0..self.foreign_mappings).for_each(|_| _ = self.nats[nat].fresh_port());
+        }
+    }
+
     fn send_start_later(&mut self, wait: Duration) {
         self.starts += 1;
         self.started_at = Some(self.now);
         for to in 0..2 {
-            let start = Delivery::Start { to, attempt: self.starts, delay: Duration::from_millis(10) };
-            self.schedule(wait, start);
+            let delay = Duration::from_millis(10);
+            self.schedule(wait, Delivery::Start { to, attempt: self.starts, delay, search: None });
         }
     }
 
@@ -361,11 +432,27 @@ impl World {
                     self.schedule(delay, Delivery::Datagram { to: 1 - index, from, body });
                 }
             }
-            Remote::Direct(addr) => self.transmit_straight(index, addr, ttl, length, body),
+            Remote::Auxiliary(Auxiliary { socket, peer }) => {
+                let Host { inside, sockets, .. } = &mut self.hosts[index];
+                self.serial += 1;
+                // never a port that was used before, as the kernel's choice seldom is
+                let fresh = SocketAddr::new(inside.ip(), 10_000 + u16::try_from(self.serial % 50_000).unwrap());
+                let source = *sockets.entry(socket).or_insert(fresh);
+                self.transmit_straight(index, source, peer, ttl, length, body);
+            }
+            Remote::Direct(addr) => self.transmit_straight(index, self.hosts[index].inside, addr, ttl, length, body),
         }
     }
 
-    fn transmit_straight(&mut self, index: usize, to: SocketAddr, ttl: Option<u8>, length: usize, body: Option<Body>) {
+    fn transmit_straight(
+        &mut self,
+        index: usize,
+        inside: SocketAddr,
+        to: SocketAddr,
+        ttl: Option<u8>,
+        length: usize,
+        body: Option<Body>,
+    ) {
         self.direct_sends.push(self.now);
         let host = &self.hosts[index];
         let peer = &self.hosts[1 - index];
@@ -376,7 +463,7 @@ impl World {
             return self.arrive(1 - index, host.inside, Duration::from_millis(1), length, body);
         }
         let private = crate::path::score::is_private(to.ip());
-        let (source, nat) = (host.inside, host.nat);
+        let (source, nat) = (inside, host.nat);
         let source = match nat {
             Some(nat) if !private => self.nats[nat].outbound(source, to, self.now),
             Some(_) | None => source,
@@ -393,22 +480,27 @@ impl World {
             Some(_) => None,
             None => (self.hosts[1 - index].inside == to).then_some(to),
         };
-        if inside == Some(self.hosts[1 - index].inside) {
-            self.arrive_late(1 - index, source, self.link.delay, length, body);
-        }
+        let host = &self.hosts[1 - index];
+        let auxiliary = host.sockets.iter().find(|(_, at)| Some(**at) == inside).map(|(socket, _)| *socket);
+        let from = match auxiliary {
+            Some(socket) => Remote::Auxiliary(Auxiliary { socket, peer: source }),
+            None if inside == Some(host.inside) => Remote::Direct(source),
+            None => return,
+        };
+        self.arrive_late(1 - index, from, self.link.delay, length, body);
     }
 
     /// Loss was decided before the far gateway saw it.
-    fn arrive_late(&mut self, to: usize, from: SocketAddr, delay: Duration, length: usize, body: Option<Body>) {
+    fn arrive_late(&mut self, to: usize, from: Remote, delay: Duration, length: usize, body: Option<Body>) {
         if let (Some(body), true) = (body, length <= self.link.mtu) {
             let jitter = self.jitter();
-            self.schedule(delay + jitter, Delivery::Datagram { to, from: Remote::Direct(from), body });
+            self.schedule(delay + jitter, Delivery::Datagram { to, from, body });
         }
     }
 
     fn arrive(&mut self, to: usize, from: SocketAddr, delay: Duration, length: usize, body: Option<Body>) {
         if !self.is_lost() {
-            self.arrive_late(to, from, delay, length, body);
+            self.arrive_late(to, Remote::Direct(from), delay, length, body);
         }
     }
 
@@ -431,6 +523,10 @@ impl World {
     }
 
     fn candidates_of(&mut self, index: usize) -> CandidateSet {
+        let dependent = self.hosts[index].nat.is_some_and(|nat| self.nats[nat].maps_each_anew());
+        if dependent && self.hosts[index].allocation.is_none() {
+            self.look_at_nat(index);
+        }
         let host = &self.hosts[index];
         let mut candidates = vec![Candidate { addr: host.inside, kind: CandidateKind::Host }];
         candidates.extend(host.v6.map(|addr| Candidate { addr, kind: CandidateKind::Host }));
@@ -442,7 +538,7 @@ impl World {
             candidates.push(Candidate { addr, kind: CandidateKind::Reflexive });
             mapping = match self.nats[nat].kind {
                 Kind::FullCone | Kind::PortRestricted => NatMapping::EndpointIndependent,
-                Kind::Symmetric => NatMapping::EndpointDependent,
+                Kind::Random | Kind::Symmetric => NatMapping::EndpointDependent,
             };
         }
         let host = &mut self.hosts[index];
@@ -450,7 +546,8 @@ impl World {
             host.epoch += 1;
             host.offered.clone_from(&candidates);
         }
-        CandidateSet { epoch: host.epoch, candidates, nat: NatReport { mapping, preserves_port: true } }
+        let nat = NatReport { mapping, preserves_port: true, allocation: host.allocation, searches: self.searches };
+        CandidateSet { epoch: host.epoch, candidates, nat }
     }
 }
 
@@ -468,6 +565,8 @@ impl Host {
             reports: Vec::new(),
             wakes: 0,
             pings: Vec::new(),
+            sockets: BTreeMap::new(),
+            allocation: None,
             session: false,
             epoch: 0,
             offered: Vec::new(),
