@@ -26,6 +26,13 @@ impl Progress {
     pub(super) fn is_answered(self, connection: &Connection) -> bool {
         Self::of(connection).received != self.received
     }
+
+    /// Whether QUIC has repeated itself since, and heard nothing. What was acknowledged is not sent again: a connection that
+    /// is merely at rest is not silent.
+    fn is_unanswered(self, connection: &Connection) -> bool {
+        let now = Self::of(connection);
+        now.received == self.received && now.sent != self.sent
+    }
 }
 
 /// Watches a connection, and ends when it is lost: we have sent, and heard nothing for `GIVE_UP_AFTER`. QUIC itself would wait
@@ -47,12 +54,12 @@ pub(super) async fn keep_vigil(connection: &Connection, wrote: &Notify, doubt: &
         while since.elapsed() < GIVE_UP_AFTER {
             sleep(pause).await;
             pause = LOOK_AGAIN;
-            if asked.is_answered(connection) {
+            if !asked.is_unanswered(connection) {
                 break;
             }
             doubt.send_if_modified(|told| told.replace(asked) != Some(asked));
         }
-        if !asked.is_answered(connection) {
+        if asked.is_unanswered(connection) {
             return;
         }
     }
@@ -65,7 +72,7 @@ pub(super) fn next_try(tries: u32, random: u32) -> Duration {
     longest - (longest / 4).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// An acknowledgement takes a round trip and 25 ms.
+/// An acknowledgement takes a round trip and 25 ms, and QUIC repeats what lacks one soon after that (RFC 9002 section 6.2).
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// How often we look whether QUIC sent something by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
