@@ -1,5 +1,5 @@
 //! What an agent that searches for a port costs the NATs on the way: home routers have tables of a few thousand
-//! mappings, and carriers count them per subscriber.
+//! sessions, and carriers count mappings per subscriber.
 
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,13 @@ fn no_nat_sees_more_than_three_hundred_new_mappings_of_one_agent_in_a_minute() -
         std::thread::sleep(STEP);
     }
 
-    for (site, name) in [(0, "the port-restricted NAT"), (1, "the symmetric NAT")] {
+    for (site, name, limit) in [(0, "the port-restricted NAT", SESSIONS), (1, "the symmetric NAT", MAPPINGS)] {
         let last = made.last().map_or(0, |made| made[site]);
         let worst = (0..made.len()).map(|end| made[end][site] - made[end.saturating_sub(MINUTE)][site]).max();
         let worst = worst.context("a look at the NAT")?;
-        println!("{name}: {last} mappings in all, {worst} in the worst minute");
+        println!("{name}: {last} entries in all, {worst} in the worst minute");
         // What was there before the first look was made within seconds.
-        ensure!(worst.max(made[0][site]) <= 300 && made[0][site] < 100, "{name} saw {worst} in a minute");
+        ensure!(worst.max(made[0][site]) <= limit && made[0][site] < 100, "{name} saw {worst} in a minute");
     }
     Ok(())
 }
@@ -46,6 +46,11 @@ fn watch() -> Result<Duration> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// What the symmetric NAT may be asked for: each entry is a mapping, with a port of its own.
+const MAPPINGS: u64 = 300;
+/// What the other one keeps: one mapping for the agent's one socket, in which each of up to 1,159 ports tried is a session
+/// (RFC 4787 section 1 tells the two apart), and those of everything else.
+const SESSIONS: u64 = 1_159 + 100;
 const STEP: Duration = Duration::from_millis(500);
 /// In steps; asking takes a little time as well, so that it is rather more than a minute.
 const MINUTE: usize = 120;
