@@ -68,9 +68,18 @@ impl Dependency {
 }
 
 /// The cargo that runs us, with these words.
+///
+/// It sees nothing of what cargo tells us about our own package: build scripts (ring's is one) watch those variables,
+/// and everything above them would be built anew for each turn between a task and a plain `cargo build`.
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(words);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
