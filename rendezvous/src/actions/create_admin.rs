@@ -2,14 +2,21 @@
 
 use super::audit;
 use crate::app::App;
-use crate::domain::Actor;
+use crate::domain::{Actor, Role};
 use crate::error::Error;
 use crate::store::{AdminUser, Tx};
 
-/// Makes an account; the password has been hashed by `auth::password`, which also has its rule. Setup links die.
-pub async fn create_admin(app: &App, actor: &Actor, name: &str, password_hash: String) -> Result<AdminUser, Error> {
+/// Makes an account of this role; the first one is the owner's whatever is asked. The password has been hashed by
+/// `auth::password`, which also has its rule. Setup links die.
+pub async fn create_admin(
+    app: &App,
+    actor: &Actor,
+    name: &str,
+    password_hash: String,
+    role: Role,
+) -> Result<AdminUser, Error> {
     let mut tx = app.store().begin().await?;
-    let user = insert_admin(app, &mut tx, actor, name, password_hash).await?;
+    let user = insert_admin(app, &mut tx, actor, name, password_hash, role).await?;
     tx.use_setup_tokens(app.now()).await?;
     tx.commit().await?;
     Ok(user)
@@ -22,6 +29,7 @@ pub(super) async fn insert_admin(
     actor: &Actor,
     name: &str,
     password_hash: String,
+    role: Role,
 ) -> Result<AdminUser, Error> {
     let name = name.trim();
     let good = name.chars().all(|letter| letter.is_alphanumeric() || "-._@+".contains(letter));
@@ -31,12 +39,12 @@ pub(super) async fn insert_admin(
     if tx.admin_by_name(name).await?.is_some() {
         return Err(Error::AdminNameTaken);
     }
-    let role = if tx.admin_count().await? == 0 { "owner" } else { "admin" };
+    let role = if tx.admin_count().await? == 0 { Role::Owner } else { role };
     let user = AdminUser {
         id: app.new_id(),
         name: name.to_owned(),
         password_hash,
-        role: role.to_owned(),
+        role,
         created_at: app.now(),
         signed_in_at: None,
     };

@@ -46,6 +46,7 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
         reusable: request.reusable,
         tags: request.tags,
         created_by: actor.to_string(),
+        owner_id: actor.owner(),
         created_at: now,
         expires_at: request.expires_after.or(default).map(|after| now.plus(after)),
         used_count: 0,

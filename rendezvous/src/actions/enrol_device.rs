@@ -46,7 +46,9 @@ pub async fn enrol_device(app: &App, enrolment: &Enrolment) -> Result<Device, Er
         Some(device) if device.invite_id == Some(invite.id) => again(app, &mut tx, device, enrolment).await?,
         Some(device) => {
             admit(app, &mut tx, &invite).await?;
-            again(app, &mut tx, Device { invite_id: Some(invite.id), ..device }, enrolment).await?
+            // whoever holds the device and an invite of their own may take it over
+            let owner_id = invite.owner_id.or(device.owner_id);
+            again(app, &mut tx, Device { invite_id: Some(invite.id), owner_id, ..device }, enrolment).await?
         }
         None => {
             admit(app, &mut tx, &invite).await?;
@@ -97,6 +99,7 @@ async fn first_time(
         relay_only: false,
         state: DeviceState::Active,
         invite_id: Some(invite.id),
+        owner_id: invite.owner_id,
         created_at: now,
         last_seen_at: None,
         ended_at: None,

@@ -7,7 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use super::create_admin::insert_admin;
 use super::secret_hash;
 use crate::app::App;
-use crate::domain::Actor;
+use crate::domain::{Actor, Role};
 use crate::error::Error;
 use crate::public;
 use crate::store::AdminUser;
@@ -43,7 +43,7 @@ pub async fn consume_setup_token(
     if stored.used_at.is_some() || stored.expires_at <= now || tx.admin_count().await? > 0 {
         return Err(Error::SetupTokenInvalid);
     }
-    let user = insert_admin(app, &mut tx, &Actor::Server, name, password_hash).await?;
+    let user = insert_admin(app, &mut tx, &Actor::Server, name, password_hash, Role::Owner).await?;
     tx.use_setup_tokens(now).await?;
     tx.commit().await?;
     Ok(user)

@@ -70,7 +70,8 @@ pub(crate) async fn begin_session(
     tx.delete_old_sessions(before(now, SESSION_IDLE), before(now, SESSION_ABSOLUTE)).await?;
     tx.insert_session(&session, now).await?;
     tx.note_sign_in(user_id, now).await?;
-    audit(app, &mut tx, &Actor::Admin(name.to_owned()), "session.begin", name, client.address).await?;
+    audit(app, &mut tx, &Actor::User { id: user_id, name: name.to_owned() }, "session.begin", name, client.address)
+        .await?;
     tx.commit().await?;
     Ok(token)
 }

@@ -1,8 +1,8 @@
 //! The JSON under `/api/v1`: short handlers, problems by RFC 9457, no SQL and no HTML. What is done is done by `actions`.
 
-mod admin;
 mod pairs;
 mod problem;
+mod signed_in;
 
 use axum::Router;
 use axum::routing::get;

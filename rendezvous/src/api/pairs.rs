@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use warren_proto::keys::UnixTime;
 
-use super::admin::SignedIn;
 use super::problem::Problem;
+use super::signed_in::ReadsMesh;
 use crate::actions::{self, DeviceView, ExplainedPair, Tried};
 use crate::app::App;
 
@@ -64,7 +64,7 @@ struct AttemptBody {
 /// `GET /api/v1/pairs/{a}/{b}`, each an id or a name.
 pub(super) async fn show(
     State(app): State<App>,
-    SignedIn: SignedIn,
+    ReadsMesh: ReadsMesh,
     Path((a, b)): Path<(String, String)>,
 ) -> Result<Json<PairBody>, Problem> {
     let pair = actions::explain_pair(&app, [&a, &b]).await?;

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub(super) enum Problem {
     /// No active device has that id or name, or both are the same.
     DeviceUnknown,
+    /// Their role lacks a right.
+    Forbidden,
     /// Our fault or the host's.
     Internal(anyhow::Error),
     /// There is such a route, but not for this method.
@@ -36,6 +38,7 @@ impl Problem {
     const fn words(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::DeviceUnknown => (StatusCode::NOT_FOUND, "device-unknown", "No active device has that id or name."),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Your account may not do that."),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server could not do that."),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "That cannot be done here.")
@@ -62,6 +65,8 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::Forbidden(_) => Self::Forbidden,
+            Refusal::NotFound => Self::NotFound,
             Refusal::World(reason) => Self::Internal(reason),
             Refusal::Forged | Refusal::SignInFirst { .. } | Refusal::Unreadable => Self::SignInFirst,
         }

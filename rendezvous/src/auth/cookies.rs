@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use time::Duration;
 
-use super::admin::SESSION_ABSOLUTE;
+use super::person::SESSION_ABSOLUTE;
 use super::token::Token;
 
 /// The signed-in session.

@@ -11,14 +11,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::token::FormSecret;
-use super::{Admin, Refusal, Visitor};
+use super::{Person, Refusal, Visitor};
 use crate::app::App;
 
-/// A form of a signed-in administrator.
+/// A form of somebody who is signed in.
 #[derive(Debug)]
-pub(crate) struct AdminForm<T> {
+pub(crate) struct PersonForm<T> {
     /// Who posted it.
-    pub(crate) admin: Admin,
+    pub(crate) person: Person,
     /// What it says.
     pub(crate) form: T,
 }
@@ -32,7 +32,7 @@ pub(crate) struct VisitorForm<T> {
     pub(crate) form: T,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for AdminForm<T>
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for PersonForm<T>
 where
     App: FromRef<S>,
 {
@@ -40,10 +40,10 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let admin = <Admin as FromRequestParts<S>>::from_request_parts(&mut parts, state).await?;
-        let form = read(&admin.form_secret, Request::from_parts(parts, body)).await?;
+        let person = <Person as FromRequestParts<S>>::from_request_parts(&mut parts, state).await?;
+        let form = read(&person.form_secret, Request::from_parts(parts, body)).await?;
 
-        Ok(Self { admin, form })
+        Ok(Self { person, form })
     }
 }
 

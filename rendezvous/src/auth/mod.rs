@@ -1,26 +1,33 @@
 //! Who is asking, and whether the form came from one of our own pages: extractors, so that a handler that compiles is
 //! authorised.
 //!
-//! `Admin` and `Visitor` say who; `AdminForm` and `VisitorForm` are the only ways to read a posted form, and neither
-//! exists for a forged one. Rows are `store`'s, pages are `web`'s.
+//! `Person` and `Visitor` say who, `May<R>` and `MayDevice<R>` what they may do. Each has its form, which is the only way
+//! to read a posted one and does not exist for a forged one. Rows are `store`'s, pages are `web`'s.
 
-mod admin;
 mod client;
 mod cookies;
 mod form;
+mod may;
+mod may_device;
 pub mod password;
+mod person;
 mod throttle;
 mod token;
 mod visitor;
 
-pub(crate) use admin::{Admin, SESSION_ABSOLUTE, SESSION_IDLE};
 pub(crate) use client::Client;
 pub(crate) use cookies::{clear_cookie, invite_cookie, read_invite_cookie, session_cookie};
-pub(crate) use form::{AdminForm, VisitorForm};
+pub(crate) use form::{PersonForm, VisitorForm};
+pub use may::{AddDevices, ManageDevices, ManageInvites, ManageServer, ManageUsers, ReadActivity, ReadMesh, Required};
+pub(crate) use may::{May, MayForm};
+pub(crate) use may_device::{MayDevice, MayDeviceForm};
 pub(crate) use password::{NewPassword, Passwords};
+pub(crate) use person::{Person, SESSION_ABSOLUTE, SESSION_IDLE};
 pub(crate) use throttle::{Throttle, TooMany};
 pub(crate) use token::{FormSecret, Token};
 pub(crate) use visitor::Visitor;
+
+use crate::domain::Right;
 
 /// What signing in goes through: the hashing of passwords and the counting of attempts.
 #[derive(Debug)]
@@ -41,8 +48,12 @@ impl Gate {
 /// Why a request is turned away before its handler runs.
 #[derive(Debug)]
 pub(crate) enum Refusal {
+    /// Their role lacks this right.
+    Forbidden(Right),
     /// A posted form that none of our pages made, or one that has outlived its session.
     Forged,
+    /// What the path names does not exist, or not for them.
+    NotFound,
     /// Nobody is signed in; `next` is where to go afterwards.
     SignInFirst {
         /// A path of ours.

@@ -10,7 +10,7 @@ use super::open;
 use crate::actions::create_admin;
 use crate::auth::password;
 use crate::config::Config;
-use crate::domain::Actor;
+use crate::domain::{Actor, Role};
 
 /// Accounts for people.
 #[derive(Debug, Subcommand)]
@@ -22,18 +22,25 @@ pub enum AdminCommand {
         /// File with the password in its first line; "-" reads standard input
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
+        /// owner, admin, operator, viewer or member; the first account is the owner's
+        #[arg(long, default_value = "admin", value_parser = role)]
+        role: Role,
     },
 }
 
 pub(super) async fn admin(config: Config, command: AdminCommand) -> Result<()> {
-    let AdminCommand::Create { name, password_file } = command;
+    let AdminCommand::Create { name, password_file, role } = command;
     let password = read_password(&password_file)?;
     let app = open(config).await?;
     let hash = password::hash(&password, &app.random())?;
-    let user = create_admin(&app, &Actor::Cli, &name, hash).await?;
+    let user = create_admin(&app, &Actor::Cli, &name, hash, role).await?;
     app.store().close().await;
     println!("{} can sign in as {}", user.name, user.role);
     Ok(())
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    Role::parse(word).ok_or_else(|| "a role is owner, admin, operator, viewer or member".to_owned())
 }
 
 fn read_password(file: &Path) -> Result<String> {

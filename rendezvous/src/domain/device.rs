@@ -41,6 +41,8 @@ pub struct Device {
     pub state: DeviceState,
     /// The invite it was enrolled with.
     pub invite_id: Option<Uuid>,
+    /// Whose it is; nobody's if it was enrolled from the server's shell.
+    pub owner_id: Option<Uuid>,
     /// When it was enrolled.
     pub created_at: UnixTime,
     /// When it was last connected, as far as flushed.

@@ -4,8 +4,10 @@ mod actor;
 mod address_pool;
 mod device;
 mod invite;
+mod role;
 
 pub use actor::Actor;
 pub use address_pool::{AddressPool, ula_prefix, v6_address};
 pub use device::{Device, DeviceName, DeviceState};
 pub use invite::{InviteProblem, check_invite};
+pub use role::{Right, Role, Scope, may_on_device};

@@ -3,8 +3,9 @@
 use sqlx::types::Uuid;
 use warren_proto::keys::UnixTime;
 
-use super::value::{millis, time};
+use super::value::{millis, parsed, time};
 use super::{Result, Store, Tx, on_reader, on_tx, statements};
+use crate::domain::Role;
 
 /// A person who may sign in.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct AdminUser {
     pub name: String,
     /// PHC string of an argon2id hash.
     pub password_hash: String,
-    /// "owner" or "admin".
-    pub role: String,
+    /// What they may do.
+    pub role: Role,
     /// When the account was made.
     pub created_at: UnixTime,
     /// The last successful sign-in.
@@ -48,16 +49,16 @@ struct Row {
     signed_in_at: Option<i64>,
 }
 
-impl From<Row> for AdminUser {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            name: row.name,
-            password_hash: row.password_hash,
-            role: row.role,
-            created_at: time(row.created_at),
-            signed_in_at: row.signed_in_at.map(time),
-        }
+impl Row {
+    fn read(self) -> Result<AdminUser> {
+        Ok(AdminUser {
+            id: self.id,
+            name: self.name,
+            password_hash: self.password_hash,
+            role: parsed(Role::parse(&self.role), "role")?,
+            created_at: time(self.created_at),
+            signed_in_at: self.signed_in_at.map(time),
+        })
     }
 }
 
@@ -65,13 +66,13 @@ impl Store {
     /// The person of this name.
     pub async fn admin_by_name(&self, name: &str) -> Result<Option<AdminUser>> {
         let row: Option<Row> = on_reader!(self, db => sqlx::query_as(BY_NAME).bind(name).fetch_optional(db).await?);
-        Ok(row.map(Into::into))
+        row.map(Row::read).transpose()
     }
 
     /// The person of this id.
     pub async fn admin_by_id(&self, id: Uuid) -> Result<Option<AdminUser>> {
         let row: Option<Row> = on_reader!(self, db => sqlx::query_as(BY_ID).bind(id).fetch_optional(db).await?);
-        Ok(row.map(Into::into))
+        row.map(Row::read).transpose()
     }
 
     /// How many people may sign in.
@@ -85,7 +86,7 @@ impl Tx {
     /// The person of this name.
     pub async fn admin_by_name(&mut self, name: &str) -> Result<Option<AdminUser>> {
         let row: Option<Row> = on_tx!(self, db => sqlx::query_as(BY_NAME).bind(name).fetch_optional(db).await?);
-        Ok(row.map(Into::into))
+        row.map(Row::read).transpose()
     }
 
     /// How many people may sign in.
@@ -100,7 +101,7 @@ impl Tx {
             .bind(user.id)
             .bind(&user.name)
             .bind(&user.password_hash)
-            .bind(&user.role)
+            .bind(user.role.name())
             .bind(millis(user.created_at))
             .execute(db).await.map(drop))
     }

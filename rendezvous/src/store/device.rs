@@ -9,20 +9,20 @@ use crate::domain::{Device, DeviceName, DeviceState};
 
 statements! {
     BY_ID = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-             agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device WHERE id = $1";
+             agent_version, relay_only, state, invite_id, owner_id, created_at, last_seen_at, ended_at FROM device WHERE id = $1";
     BY_IDENTITY = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-                   agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device \
+                   agent_version, relay_only, state, invite_id, owner_id, created_at, last_seen_at, ended_at FROM device \
                    WHERE identity_key = $1 AND state = 'active'";
     STATIC_HOLDER = "SELECT id FROM device WHERE static_key = $1 AND state = 'active'";
     ACTIVE = "SELECT id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, tags, os, \
-              agent_version, relay_only, state, invite_id, created_at, last_seen_at, ended_at FROM device \
+              agent_version, relay_only, state, invite_id, owner_id, created_at, last_seen_at, ended_at FROM device \
               WHERE state = 'active' ORDER BY name";
     NAMES_LIKE = "SELECT name FROM device WHERE state = 'active' AND (name = $1 OR name LIKE $2)";
     INSERT = "INSERT INTO device (id, name, hostname, identity_key, static_key, v4, v6, certificate, epoch, not_after, \
-              tags, os, agent_version, state, invite_id, created_at) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15)";
+              tags, os, agent_version, state, invite_id, owner_id, created_at) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15, $16)";
     CERTIFY = "UPDATE device SET name = $2, static_key = $3, certificate = $4, epoch = $5, not_after = $6, \
-               invite_id = $7 WHERE id = $1";
+               invite_id = $7, owner_id = $8 WHERE id = $1";
     HOLD_TO_RELAY = "UPDATE device SET relay_only = $2 WHERE id = $1";
     END = "UPDATE device SET state = $2, ended_at = $3 WHERE id = $1 AND state = 'active'";
     SEEN = "UPDATE device SET last_seen_at = $2 WHERE id = $1";
@@ -47,6 +47,7 @@ struct Row {
     relay_only: bool,
     state: String,
     invite_id: Option<Uuid>,
+    owner_id: Option<Uuid>,
     created_at: i64,
     last_seen_at: Option<i64>,
     ended_at: Option<i64>,
@@ -71,6 +72,7 @@ impl Row {
             relay_only: self.relay_only,
             state: parsed(DeviceState::parse(&self.state), "state")?,
             invite_id: self.invite_id,
+            owner_id: self.owner_id,
             created_at: time(self.created_at),
             last_seen_at: self.last_seen_at.map(time),
             ended_at: self.ended_at.map(time),
@@ -138,6 +140,7 @@ impl Tx {
             .bind(&device.os)
             .bind(&device.agent_version)
             .bind(device.invite_id)
+            .bind(device.owner_id)
             .bind(millis(device.created_at))
             .execute(db).await.map(drop))
     }
@@ -152,6 +155,7 @@ impl Tx {
             .bind(integer(device.epoch))
             .bind(millis(device.not_after))
             .bind(device.invite_id)
+            .bind(device.owner_id)
             .execute(db).await.map(drop))
     }
 

@@ -19,6 +19,8 @@ pub struct StoredInvite {
     pub tags: Vec<String>,
     /// The actor that made it.
     pub created_by: String,
+    /// Whose the devices will be that it enrols.
+    pub owner_id: Option<Uuid>,
     /// When it was made.
     pub created_at: UnixTime,
     /// When it stops working, if ever.
@@ -32,12 +34,12 @@ pub struct StoredInvite {
 }
 
 statements! {
-    BY_HASH = "SELECT id, hash, reusable, tags, created_by, created_at, expires_at, used_count, last_used_at, revoked_at \
+    BY_HASH = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
                FROM invite WHERE hash = $1";
-    LIST = "SELECT id, hash, reusable, tags, created_by, created_at, expires_at, used_count, last_used_at, revoked_at \
+    LIST = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
             FROM invite ORDER BY id DESC LIMIT $1";
-    INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     USE_ONCE = "UPDATE invite SET used_count = used_count + 1, last_used_at = $2 WHERE id = $1";
     REVOKE = "UPDATE invite SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
@@ -49,6 +51,7 @@ struct Row {
     reusable: bool,
     tags: String,
     created_by: String,
+    owner_id: Option<Uuid>,
     created_at: i64,
     expires_at: Option<i64>,
     used_count: i64,
@@ -64,6 +67,7 @@ impl Row {
             reusable: self.reusable,
             tags: tags(&self.tags)?,
             created_by: self.created_by,
+            owner_id: self.owner_id,
             created_at: time(self.created_at),
             expires_at: self.expires_at.map(time),
             used_count: unsigned(self.used_count),
@@ -106,6 +110,7 @@ impl Tx {
             .bind(&invite.created_by)
             .bind(millis(invite.created_at))
             .bind(invite.expires_at.map(millis))
+            .bind(invite.owner_id)
             .execute(db).await.map(drop))
     }
 

@@ -5,6 +5,7 @@ use warren_proto::keys::UnixTime;
 
 use super::value::{millis, parsed, time};
 use super::{Result, Store, Tx, on_reader, on_tx, statements};
+use crate::domain::Role;
 
 /// A session to be made.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Session {
     /// Their name.
     pub user_name: String,
     /// Their role.
-    pub role: String,
+    pub role: Role,
     /// The secret that form tokens are made from.
     pub csrf: [u8; 32],
     /// When it began.
@@ -68,7 +69,7 @@ impl Row {
             token_hash: parsed(self.token_hash.try_into().ok(), "token_hash")?,
             user_id: self.user_id,
             user_name: self.name,
-            role: self.role,
+            role: parsed(Role::parse(&self.role), "role")?,
             csrf: parsed(self.csrf.try_into().ok(), "csrf")?,
             created_at: time(self.created_at),
             last_seen_at: time(self.last_seen_at),

@@ -11,7 +11,7 @@ use super::Web;
 use super::format::Moment;
 use super::page::{self, Shell};
 use super::problem::Problem;
-use crate::auth::Admin;
+use crate::auth::{May, ReadActivity};
 use crate::store::AuditEntry;
 
 #[derive(Template)]
@@ -39,12 +39,12 @@ struct Device {
 type Devices = BTreeMap<NodeId, String>;
 
 /// `GET /activity`
-pub(super) async fn page(State(web): State<Web>, admin: Admin) -> Result<Html<String>, Problem> {
+pub(super) async fn page(State(web): State<Web>, may: May<ReadActivity>) -> Result<Html<String>, Problem> {
     let entries = web.app.store().recent_audit(SHOWN).await?;
     let devices = devices(&web, &entries).await?;
     let now = web.app.now();
     page::html(&ActivityPage {
-        shell: Shell::of_admin(&web.app, &admin, "activity"),
+        shell: Shell::of_person(&web.app, &may.person, "activity"),
         entries: entries.iter().map(|entry| Entry::new(entry, &devices, now)).collect(),
     })
 }
@@ -101,7 +101,7 @@ fn actor(actor: &str) -> String {
     match actor {
         "cli" => "Somebody at the server's shell".to_owned(),
         "server" => "The server".to_owned(),
-        other => other.strip_prefix("admin:").unwrap_or(other).to_owned(),
+        other => other.split_once(':').map_or(other, |(_, name)| name).to_owned(),
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Web;
 use super::problem::Problem;
-use crate::auth::Admin;
+use crate::auth::Person;
 use crate::control::LiveEvent;
 
 /// What a live page says at one moment.
@@ -102,7 +102,7 @@ impl Streams {
 /// A page that can say itself again and again.
 pub(super) struct Source<F> {
     web: Web,
-    admin: Admin,
+    person: Person,
     say: F,
     events: Receiver<LiveEvent>,
 }
@@ -113,8 +113,8 @@ where
     Said: Future<Output = Result<Option<Snapshot>, Problem>> + Send + 'static,
 {
     /// `say` makes the snapshot, or nothing when the page has lost its object.
-    pub(super) fn new(web: &Web, admin: Admin, say: F) -> Self {
-        Self { web: web.clone(), admin, say, events: web.app.hub().subscribe() }
+    pub(super) fn new(web: &Web, person: Person, say: F) -> Self {
+        Self { web: web.clone(), person, say, events: web.app.hub().subscribe() }
     }
 
     /// Streams this page to a browser that shows the state `from`.
@@ -143,7 +143,7 @@ where
     /// What the page says at this moment; `None` ends the stream: the session or the object is gone, the database
     /// fails, and the browser asks again by itself.
     async fn snapshot(&self) -> Option<Snapshot> {
-        if !self.admin.is_still_signed_in(&self.web.app).await.ok()? {
+        if !self.person.is_still_signed_in(&self.web.app).await.ok()? {
             return None;
         }
         (self.say)(self.web.clone()).await.ok()?

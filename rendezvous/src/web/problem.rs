@@ -8,6 +8,7 @@ use tracing::error;
 use super::assets;
 use super::page::Shell;
 use crate::auth::Refusal;
+use crate::domain::Right;
 use crate::error::Error;
 
 /// Why a page is not shown.
@@ -15,6 +16,8 @@ use crate::error::Error;
 pub(super) enum Problem {
     /// Every live stream is taken.
     Busy,
+    /// Their role lacks this right.
+    Forbidden(Right),
     /// The form was not made by one of our pages.
     Forged,
     /// It was here, and is not any more.
@@ -49,6 +52,7 @@ impl Problem {
                 "Too many pages are open",
                 "The server keeps no more live pages than this. Close some, or reload this one now and then.",
             ),
+            Self::Forbidden(right) => (StatusCode::FORBIDDEN, "Your account may not do that", needs(*right)),
             Self::Forged => (
                 StatusCode::FORBIDDEN,
                 "That form has expired",
@@ -100,7 +104,9 @@ impl IntoResponse for Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::Forbidden(right) => Self::Forbidden(right),
             Refusal::Forged => Self::Forged,
+            Refusal::NotFound => Self::NotFound,
             Refusal::SignInFirst { next } => Self::SignInFirst { next },
             Refusal::Unreadable => Self::Unreadable,
             Refusal::World(reason) => Self::Internal(reason),
@@ -124,6 +130,27 @@ impl From<sqlx::Error> for Problem {
 impl From<askama::Error> for Problem {
     fn from(error: askama::Error) -> Self {
         Self::Internal(error.into())
+    }
+}
+
+/// Which right is missing, and who can give it.
+const fn needs(right: Right) -> &'static str {
+    match right {
+        Right::ManageDevices => {
+            "It needs the right to manage devices that are not yours. An owner or administrator can give you the role of \
+             an operator."
+        }
+        Right::ManageInvites => {
+            "It needs the right to manage invites. An owner or administrator can give you the role of an operator."
+        }
+        Right::ManageServer => "It needs the right to manage this server, which only owners and administrators have.",
+        Right::ManageUsers => "It needs the right to manage accounts, which only owners and administrators have.",
+        Right::ReadActivity => {
+            "It needs the right to see who did what. An owner or administrator can give you the role of a viewer."
+        }
+        Right::ReadMesh => {
+            "It needs the right to see all devices. An owner or administrator can give you the role of a viewer."
+        }
     }
 }
 

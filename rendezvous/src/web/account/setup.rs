@@ -18,6 +18,7 @@ use super::super::problem::Problem;
 use super::{for_visitor, retry_after, too_many};
 use crate::actions;
 use crate::auth::{NewPassword, Visitor, VisitorForm, session_cookie};
+use crate::domain::Actor;
 use crate::error::Error;
 
 #[derive(Template)]
@@ -69,9 +70,10 @@ pub(in crate::web) async fn submit(
     let hash = web.gate.passwords.hash(password, web.app.random()).await.map_err(Problem::Internal)?;
     match actions::consume_setup_token(&web.app, &form.token(), &form.name, hash).await {
         Ok(user) => {
+            let actor = Actor::User { id: user.id, name: user.name.clone() };
             let session = actions::begin_session(&web.app, (user.id, &user.name), &visitor.client, None).await?;
             let jar = CookieJar::new().add(session_cookie(&session, visitor.client.is_secure));
-            let (cookie, to) = add::invite(&web, user.name, &visitor.client).await?;
+            let (cookie, to) = add::invite(&web, &actor, &visitor.client).await?;
             return Ok((jar.add(cookie), to).into_response());
         }
         Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => {

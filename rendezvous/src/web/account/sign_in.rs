@@ -11,7 +11,7 @@ use super::super::page::Shell;
 use super::super::problem::Problem;
 use super::{for_visitor, retry_after, too_many, with_cookie};
 use crate::actions::{self, SignInError};
-use crate::auth::{Admin, Visitor, VisitorForm, session_cookie};
+use crate::auth::{Person, Visitor, VisitorForm, session_cookie};
 
 #[derive(Template)]
 #[template(path = "account/sign_in.html")]
@@ -40,11 +40,11 @@ pub(in crate::web) struct SignInForm {
 /// `GET /sign-in`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Option<Admin>,
+    person: Option<Person>,
     visitor: Visitor,
     Query(Next { next }): Query<Next>,
 ) -> Result<Response, Problem> {
-    if admin.is_some() {
+    if person.is_some() {
         return Ok(Redirect::to(own_path(&next)).into_response());
     }
     let page = SignInPage {
@@ -60,7 +60,7 @@ pub(in crate::web) async fn page(
 /// `POST /sign-in`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    before: Option<Admin>,
+    before: Option<Person>,
     VisitorForm { visitor, form }: VisitorForm<SignInForm>,
 ) -> Result<Response, Problem> {
     let mut page = SignInPage {
@@ -71,7 +71,7 @@ pub(in crate::web) async fn submit(
         problem: None,
     };
     let credentials = (page.name.trim(), form.password);
-    let replaces = before.map(|admin| admin.session);
+    let replaces = before.map(|person| person.session);
     match actions::sign_in(&web.app, &web.gate, credentials, &visitor.client, replaces).await {
         Ok(session) => {
             let cookie = session_cookie(&session, visitor.client.is_secure);

@@ -8,7 +8,7 @@ use super::super::Web;
 use super::super::problem::Problem;
 use super::with_cookie;
 use crate::actions;
-use crate::auth::{AdminForm, clear_cookie};
+use crate::auth::{PersonForm, clear_cookie};
 
 #[derive(Deserialize)]
 pub(in crate::web) struct Nothing {}
@@ -16,9 +16,9 @@ pub(in crate::web) struct Nothing {}
 /// `POST /sign-out`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    AdminForm { admin, form: Nothing {} }: AdminForm<Nothing>,
+    PersonForm { person, form: Nothing {} }: PersonForm<Nothing>,
 ) -> Result<Response, Problem> {
-    actions::sign_out(&web.app, &admin).await?;
+    actions::sign_out(&web.app, &person).await?;
 
-    Ok(with_cookie(clear_cookie(admin.client.is_secure), Redirect::to("/sign-in")))
+    Ok(with_cookie(clear_cookie(person.client.is_secure), Redirect::to("/sign-in")))
 }

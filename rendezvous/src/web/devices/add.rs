@@ -13,7 +13,7 @@ use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::Nothing;
 use crate::actions::{self, InviteRequest};
-use crate::auth::{Admin, AdminForm, Client, invite_cookie};
+use crate::auth::{AddDevices, Client, May, MayForm, invite_cookie};
 use crate::domain::Actor;
 
 #[derive(Template)]
@@ -33,11 +33,11 @@ pub(in crate::web) struct Why {
 /// `GET /devices/new`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Admin,
+    May { person, .. }: May<AddDevices>,
     Query(why): Query<Why>,
 ) -> Result<Html<String>, Problem> {
     page::html(&NewPage {
-        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        shell: Shell::of_person(&web.app, &person, "devices"),
         minutes: INVITE_LIFE.as_secs() / 60,
         problem: why.gone.map(|_| "That command has expired, or was made in another browser. Make a new one."),
     })
@@ -46,9 +46,9 @@ pub(in crate::web) async fn page(
 /// `POST /devices/new`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    AdminForm { admin, form: Nothing {} }: AdminForm<Nothing>,
+    MayForm { person, form: Nothing {}, .. }: MayForm<AddDevices, Nothing>,
 ) -> Result<Response, Problem> {
-    let (cookie, to) = invite(&web, admin.name, &admin.client).await?;
+    let (cookie, to) = invite(&web, &person.actor(), &person.client).await?;
 
     Ok((CookieJar::new().add(cookie), to).into_response())
 }
@@ -57,11 +57,11 @@ pub(in crate::web) async fn submit(
 /// it again while the server keeps only its hash.
 pub(in crate::web) async fn invite(
     web: &Web,
-    admin: String,
+    actor: &Actor,
     client: &Client,
 ) -> Result<(Cookie<'static>, Redirect), Problem> {
     let request = InviteRequest { expires_after: Some(INVITE_LIFE), ..InviteRequest::default() };
-    let created = actions::create_invite(&web.app, &Actor::Admin(admin), request).await?;
+    let created = actions::create_invite(&web.app, actor, request).await?;
     let path = format!("/devices/new/{}", created.id);
     let to = Redirect::to(&path);
 

@@ -12,7 +12,7 @@ use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::super::view::{Enrolment, Stage};
 use crate::actions;
-use crate::auth::{Admin, read_invite_cookie};
+use crate::auth::{AddDevices, May, Person, read_invite_cookie};
 
 #[derive(Template)]
 #[template(path = "devices/invited.html")]
@@ -32,16 +32,16 @@ struct EnrolmentPart<'a> {
 /// `GET /devices/new/{id}`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Admin,
+    May { person, .. }: May<AddDevices>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let invite = held(&headers, &admin);
+    let invite = held(&headers, &person);
     let Some((invite, enrolment)) = load(&web, &id, invite).await? else {
         return Ok(Redirect::to("/devices/new?gone=1").into_response());
     };
     let page = InvitedPage {
-        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        shell: Shell::of_person(&web.app, &person, "devices"),
         state: snapshot(&enrolment)?.state(),
         command: format!("sudo warren up {invite}"),
         enrolment,
@@ -52,21 +52,21 @@ pub(in crate::web) async fn page(
 /// `GET /devices/new/{id}/live`
 pub(in crate::web) async fn live(
     State(web): State<Web>,
-    admin: Admin,
+    May { person, .. }: May<AddDevices>,
     Path(id): Path<String>,
     Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let invite = held(&headers, &admin);
+    let invite = held(&headers, &person);
     let say = move |web: Web| {
         let (id, invite) = (id.clone(), invite.clone());
         async move { load(&web, &id, invite).await?.map(|(_, enrolment)| snapshot(&enrolment)).transpose() }
     };
-    Source::new(&web, admin, say).stream(from).await
+    Source::new(&web, person, say).stream(from).await
 }
 
-fn held(headers: &HeaderMap, admin: &Admin) -> Option<Invite> {
-    read_invite_cookie(headers, admin.client.is_secure)?.parse().ok()
+fn held(headers: &HeaderMap, person: &Person) -> Option<Invite> {
+    read_invite_cookie(headers, person.client.is_secure)?.parse().ok()
 }
 
 /// The invite this browser holds, if it is the one in the URL, with what became of it.

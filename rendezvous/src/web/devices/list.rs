@@ -12,7 +12,7 @@ use super::super::problem::Problem;
 use super::super::view::{DeviceList, DeviceRow};
 use super::Done;
 use crate::actions;
-use crate::auth::Admin;
+use crate::auth::Person;
 
 #[derive(Template)]
 #[template(path = "devices/list.html")]
@@ -51,13 +51,13 @@ pub(in crate::web) struct Which {
 /// `GET /devices`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Admin,
+    person: Person,
     Query(which): Query<Which>,
     Query(done): Query<Done>,
 ) -> Result<Html<String>, Problem> {
-    let list = load(&web, which.page).await?;
+    let list = load(&web, &person, which.page).await?;
     page::html(&ListPage {
-        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        shell: Shell::of_person(&web.app, &person, "devices"),
         state: snapshot(&list)?.state(),
         done: done.sentence(),
         list,
@@ -67,16 +67,22 @@ pub(in crate::web) async fn page(
 /// `GET /devices/live`
 pub(in crate::web) async fn live(
     State(web): State<Web>,
-    admin: Admin,
+    person: Person,
     Query(Which { page }): Query<Which>,
     Query(from): Query<From>,
 ) -> Result<Response, Problem> {
-    let say = move |web: Web| async move { Ok(Some(snapshot(&load(&web, page).await?)?)) };
-    Source::new(&web, admin, say).stream(from).await
+    let seen_by = person.clone();
+    let say = move |web: Web| {
+        let seen_by = seen_by.clone();
+        async move { Ok(Some(snapshot(&load(&web, &seen_by, page).await?)?)) }
+    };
+    Source::new(&web, person, say).stream(from).await
 }
 
-async fn load(web: &Web, page: usize) -> Result<DeviceList, Problem> {
-    Ok(DeviceList::new(&actions::list_devices(&web.app).await?, page, web.app.now()))
+async fn load(web: &Web, person: &Person, page: usize) -> Result<DeviceList, Problem> {
+    let devices = actions::list_devices(&web.app).await?;
+    let list = DeviceList::new(&devices, person.scope(), page, web.app.now());
+    Ok(DeviceList { may_add: person.role.may_add_devices(), ..list })
 }
 
 fn snapshot(list: &DeviceList) -> Result<Snapshot, Problem> {

@@ -9,9 +9,6 @@ pub(super) mod revoke;
 pub(super) mod show;
 
 use serde::Deserialize;
-use warren_proto::keys::NodeId;
-
-use super::problem::Problem;
 
 /// `?done=WORD`, what the form before this page has done.
 #[derive(Debug, Deserialize)]
@@ -36,8 +33,3 @@ impl Done {
 /// A form without fields of its own.
 #[derive(Debug, Deserialize)]
 pub(super) struct Nothing {}
-
-/// The device id in a URL; anything else is no page.
-fn device_id(text: &str) -> Result<NodeId, Problem> {
-    NodeId::parse(text).ok_or(Problem::NotFound)
-}

@@ -1,15 +1,13 @@
 //! `POST /devices/{id}/relay`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Redirect;
 use serde::Deserialize;
 
 use super::super::Web;
 use super::super::problem::Problem;
-use super::device_id;
 use crate::actions;
-use crate::auth::AdminForm;
-use crate::domain::Actor;
+use crate::auth::{ManageDevices, MayDeviceForm};
 
 #[derive(Deserialize)]
 pub(in crate::web) struct RelayForm {
@@ -26,12 +24,10 @@ enum Choice {
 /// Holds a device to the relay or releases it, and goes back to its page.
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    Path(id): Path<String>,
-    AdminForm { admin, form }: AdminForm<RelayForm>,
+    MayDeviceForm { person, device: id, form, .. }: MayDeviceForm<ManageDevices, RelayForm>,
 ) -> Result<Redirect, Problem> {
-    let id = device_id(&id)?;
     let relay_only = matches!(form.use_relay, Choice::Only);
-    actions::hold_to_relay(&web.app, &Actor::Admin(admin.name), id, relay_only).await?;
+    actions::hold_to_relay(&web.app, &person.actor(), id, relay_only).await?;
 
     let done = if relay_only { "held" } else { "released" };
     Ok(Redirect::to(&format!("/devices/{id}?done={done}")))

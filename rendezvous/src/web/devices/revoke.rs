@@ -1,17 +1,16 @@
 //! `/devices/{id}/revoke`: says what a revocation breaks, and does it when that is confirmed.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{Html, Redirect};
 
 use super::super::Web;
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::super::view::Device;
-use super::{Nothing, device_id, show};
+use super::{Nothing, show};
 use crate::actions;
-use crate::auth::{Admin, AdminForm};
-use crate::domain::Actor;
+use crate::auth::{ManageDevices, MayDevice, MayDeviceForm};
 
 #[derive(Template)]
 #[template(path = "devices/revoke.html")]
@@ -23,20 +22,18 @@ struct RevokePage {
 /// `GET /devices/{id}/revoke`: the question; the device's page shows the same one as a dialog.
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Admin,
-    Path(id): Path<String>,
+    MayDevice { person, device, .. }: MayDevice<ManageDevices>,
 ) -> Result<Html<String>, Problem> {
-    let device = show::load(&web, device_id(&id)?).await?;
-    page::html(&RevokePage { shell: Shell::of_admin(&web.app, &admin, "devices"), device })
+    let device = show::load(&web, &person, device).await?;
+    page::html(&RevokePage { shell: Shell::of_person(&web.app, &person, "devices"), device })
 }
 
 /// `POST /devices/{id}/revoke`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    Path(id): Path<String>,
-    AdminForm { admin, form: Nothing {} }: AdminForm<Nothing>,
+    MayDeviceForm { person, device, form: Nothing {}, .. }: MayDeviceForm<ManageDevices, Nothing>,
 ) -> Result<Redirect, Problem> {
-    actions::revoke_device(&web.app, &Actor::Admin(admin.name), device_id(&id)?).await?;
+    actions::revoke_device(&web.app, &person.actor(), device).await?;
 
     Ok(Redirect::to("/devices?done=revoked"))
 }

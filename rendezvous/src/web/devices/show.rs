@@ -1,7 +1,7 @@
 //! `/devices/{id}`: one device, its connections and its certificate, live.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use warren_proto::keys::NodeId;
@@ -11,9 +11,9 @@ use super::super::live::{From, Part, Snapshot, Source};
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::super::view::Device;
-use super::{Done, device_id};
+use super::Done;
 use crate::actions;
-use crate::auth::Admin;
+use crate::auth::{MayDevice, Person, ReadMesh};
 
 #[derive(Template)]
 #[template(path = "devices/show.html")]
@@ -47,13 +47,12 @@ struct ConnectionsPart<'a> {
 /// `GET /devices/{id}`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    admin: Admin,
-    Path(id): Path<String>,
+    MayDevice { person, device, .. }: MayDevice<ReadMesh>,
     Query(done): Query<Done>,
 ) -> Result<Html<String>, Problem> {
-    let device = load(&web, device_id(&id)?).await?;
+    let device = load(&web, &person, device).await?;
     page::html(&ShowPage {
-        shell: Shell::of_admin(&web.app, &admin, "devices"),
+        shell: Shell::of_person(&web.app, &person, "devices"),
         state: snapshot(&device)?.state(),
         done: done.sentence(),
         new_name: device.name.clone(),
@@ -65,14 +64,14 @@ pub(in crate::web) async fn page(
 /// The page again, with the name that was not accepted and why.
 pub(super) async fn page_with_wrong_name(
     web: &Web,
-    admin: &Admin,
+    person: &Person,
     id: NodeId,
     new_name: String,
     wrong_name: String,
 ) -> Result<Response, Problem> {
-    let device = load(web, id).await?;
+    let device = load(web, person, id).await?;
     let page = ShowPage {
-        shell: Shell::of_admin(&web.app, admin, "devices"),
+        shell: Shell::of_person(&web.app, person, "devices"),
         state: snapshot(&device)?.state(),
         done: None,
         device,
@@ -85,19 +84,21 @@ pub(super) async fn page_with_wrong_name(
 /// `GET /devices/{id}/live`
 pub(in crate::web) async fn live(
     State(web): State<Web>,
-    admin: Admin,
-    Path(id): Path<String>,
+    MayDevice { person, device, .. }: MayDevice<ReadMesh>,
     Query(from): Query<From>,
 ) -> Result<Response, Problem> {
-    let id = device_id(&id)?;
-    let say = move |web: Web| async move { Ok(Some(snapshot(&load(&web, id).await?)?)) };
-    Source::new(&web, admin, say).stream(from).await
+    let seen_by = person.clone();
+    let say = move |web: Web| {
+        let seen_by = seen_by.clone();
+        async move { Ok(Some(snapshot(&load(&web, &seen_by, device).await?)?)) }
+    };
+    Source::new(&web, person, say).stream(from).await
 }
 
 /// The device as pages show it.
-pub(super) async fn load(web: &Web, id: NodeId) -> Result<Device, Problem> {
+pub(super) async fn load(web: &Web, person: &Person, id: NodeId) -> Result<Device, Problem> {
     let shown = actions::show_device(&web.app, id).await?;
-    Ok(Device::new(&shown, web.app.now()))
+    Ok(Device::new(&shown, person, web.app.now()))
 }
 
 fn snapshot(device: &Device) -> Result<Snapshot, Problem> {

@@ -8,7 +8,8 @@ use warren_proto::keys::{NodeId, UnixTime};
 use super::super::format::{Bytes, Moment};
 use super::path::{PathKind, PathView};
 use crate::actions::{DeviceView, ShownDevice};
-use crate::domain::DeviceState;
+use crate::auth::Person;
+use crate::domain::{DeviceState, Right, Scope, may_on_device};
 
 /// One row of the list.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -74,17 +75,21 @@ pub(in crate::web) struct DeviceList {
     /// Counted from 1.
     pub(in crate::web) page: usize,
     pub(in crate::web) pages: usize,
+    /// Whether whoever looks may add a device.
+    pub(in crate::web) may_add: bool,
 }
 
 impl DeviceList {
-    /// The devices of a page, in the order given; a page beyond the last is the last.
-    pub(in crate::web) fn new(devices: &[DeviceView], page: usize, now: UnixTime) -> Self {
+    /// The devices of a page that `scope` holds, in the order given; a page beyond the last is the last. Paths may lead to
+    /// all `devices`.
+    pub(in crate::web) fn new(devices: &[DeviceView], scope: Scope, page: usize, now: UnixTime) -> Self {
         let names = names(devices);
+        let devices: Vec<&DeviceView> = devices.iter().filter(|view| scope.holds(&view.device)).collect();
         let pages = devices.len().div_ceil(ROWS_IN_PAGE).max(1);
         let page = page.clamp(1, pages);
-        let shown = devices.iter().skip((page - 1) * ROWS_IN_PAGE).take(ROWS_IN_PAGE);
+        let shown = devices.iter().copied().skip((page - 1) * ROWS_IN_PAGE).take(ROWS_IN_PAGE);
         let rows = shown.map(|view| DeviceRow::new(view, &names, now)).collect();
-        Self { summary: summary(devices), rows, page, pages }
+        Self { summary: summary(&devices), rows, page, pages, may_add: true }
     }
 
     /// The order of the rows: while it stays, rows can be replaced one by one.
@@ -100,9 +105,9 @@ fn seen_from(address: SocketAddr) -> String {
 }
 
 /// The mesh in one line.
-fn summary(devices: &[DeviceView]) -> String {
+fn summary(devices: &[&DeviceView]) -> String {
     if devices.is_empty() {
-        return "Your network has no devices.".to_owned();
+        return "There are no devices here yet.".to_owned();
     }
     let online = devices.iter().filter(|view| view.presence.is_some());
     let kinds = || online.clone().flat_map(|view| &view.paths).map(|path| PathKind::parse(&path.report.kind));
@@ -124,6 +129,10 @@ pub(in crate::web) struct Device {
     pub(in crate::web) row: DeviceRow,
     pub(in crate::web) active: bool,
     pub(in crate::web) relay_only: bool,
+    /// Whether whoever looks may rename, hold and revoke it.
+    pub(in crate::web) may_manage: bool,
+    /// Whether whoever looks may open its peers' pages.
+    pub(in crate::web) sees_peers: bool,
     pub(in crate::web) ended_word: &'static str,
     pub(in crate::web) ended_at: Option<Moment>,
     pub(in crate::web) hostname: String,
@@ -139,7 +148,7 @@ pub(in crate::web) struct Device {
 
 impl Device {
     /// A device among the active ones. Its page also names the peers it could be connected to, and is not.
-    pub(in crate::web) fn new(shown: &ShownDevice, now: UnixTime) -> Self {
+    pub(in crate::web) fn new(shown: &ShownDevice, person: &Person, now: UnixTime) -> Self {
         let ShownDevice { view, active, verdicts } = shown;
         let device = &view.device;
         let names = names(active);
@@ -161,6 +170,8 @@ impl Device {
             row,
             active: device.state == DeviceState::Active,
             relay_only: device.relay_only,
+            may_manage: may_on_device(person.role, person.id, Right::ManageDevices, device),
+            sees_peers: person.role.has(Right::ReadMesh),
             ended_word: if device.state == DeviceState::LoggedOut { "Logged out" } else { "Revoked" },
             ended_at: device.ended_at.map(moment),
             hostname: device.hostname.clone(),
@@ -224,6 +235,7 @@ mod tests {
             relay_only: false,
             state: DeviceState::Active,
             invite_id: None,
+            owner_id: None,
             created_at: NOW,
             last_seen_at: None,
             ended_at: None,
@@ -256,15 +268,15 @@ mod tests {
     fn the_summary_counts_what_is_online() {
         let devices = [view(1, true, &["direct"]), view(2, true, &["relay", "none"]), view(3, false, &["direct"])];
 
-        assert_eq!(DeviceList::new(&devices, 1, NOW).summary, "2 of 3 online, 50 % of paths direct");
-        assert_eq!(DeviceList::new(&devices[2..], 1, NOW).summary, "0 of 1 online");
+        assert_eq!(DeviceList::new(&devices, Scope::Mesh, 1, NOW).summary, "2 of 3 online, 50 % of paths direct");
+        assert_eq!(DeviceList::new(&devices[2..], Scope::Mesh, 1, NOW).summary, "0 of 1 online");
     }
 
     #[test]
     fn a_row_shows_the_best_paths_and_counts_the_rest() {
         let devices = [view(1, true, &[]), view(2, true, &["relay", "direct", "direct", "none", "direct", "direct"])];
 
-        let list = DeviceList::new(&devices, 1, NOW);
+        let list = DeviceList::new(&devices, Scope::Mesh, 1, NOW);
 
         let row = &list.rows[1];
         assert_eq!((row.shown_paths().len(), row.hidden_paths()), (4, 1));
@@ -277,7 +289,7 @@ mod tests {
         let devices: Vec<DeviceView> = (1..=250).map(|id| view(id, false, &[])).collect();
 
         let sizes = [0, 1, 3, 99].map(|page| {
-            let list = DeviceList::new(&devices, page, NOW);
+            let list = DeviceList::new(&devices, Scope::Mesh, page, NOW);
             (list.page, list.pages, list.rows.len())
         });
 

@@ -15,14 +15,15 @@ use warren_proto::control::Invite;
 use warren_proto::keys::{StaticPublic, UnixTime};
 use warren_rendezvous::actions::{self, Enrolment, InviteRequest};
 use warren_rendezvous::app::App;
+use warren_rendezvous::auth::password;
 use warren_rendezvous::clock::{Clock, SystemClock};
 use warren_rendezvous::config::Settings;
-use warren_rendezvous::domain::{Actor, Device};
+use warren_rendezvous::domain::{Actor, Device, Role};
 use warren_rendezvous::router::router;
 
 pub(crate) use agent::Agent;
 pub(crate) use html::{attribute, lint, text};
-pub(crate) use visitor::{Page, Visitor};
+pub(crate) use visitor::{Page, Visitor, read};
 
 /// The password of `TestApp::admin`.
 pub(crate) const PASSWORD: &str = "blue kettle of rain";
@@ -123,6 +124,16 @@ impl TestApp {
         let page = browser.get("/setup").await;
         let answer =
             browser.submit(&page, "/setup", &[("link", &token), ("name", "ada"), ("password", PASSWORD)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        browser
+    }
+
+    /// A browser in which somebody of this role is signed in, besides the first administrator.
+    pub(crate) async fn person(&self, name: &str, role: Role) -> Visitor {
+        let hash = password::hash(PASSWORD, &[7; 16]).unwrap();
+        actions::create_admin(&self.app, &Actor::Cli, name, hash, role).await.unwrap();
+        let mut browser = self.visitor();
+        let answer = browser.sign_in(name, PASSWORD).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         browser
     }

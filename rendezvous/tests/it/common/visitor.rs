@@ -55,6 +55,12 @@ impl Visitor {
         self.post(path, &all).await
     }
 
+    /// Tries to sign in.
+    pub(crate) async fn sign_in(&mut self, name: &str, password: &str) -> Page {
+        let page = self.get("/sign-in").await;
+        self.submit(&page, "/sign-in", &[("name", name), ("password", password)]).await
+    }
+
     /// Posts exactly these fields.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let body = serde_urlencoded::to_string(fields).unwrap();
@@ -67,7 +73,7 @@ impl Visitor {
         self.send(Method::GET, path, Body::empty()).await
     }
 
-    async fn send(&mut self, method: Method, path: &str, body: Body) -> Response<Body> {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Body) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path);
         request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         for (name, value) in &self.headers {
@@ -94,7 +100,7 @@ impl Visitor {
     }
 }
 
-async fn read(response: Response<Body>) -> Page {
+pub(crate) async fn read(response: Response<Body>) -> Page {
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, 1 << 20).await.unwrap();
     Page { status: parts.status.as_u16(), headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }

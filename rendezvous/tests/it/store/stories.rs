@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic, UnixTime};
-use warren_rendezvous::domain::{Device, DeviceName, DeviceState};
+use warren_rendezvous::domain::{Device, DeviceName, DeviceState, Role};
 use warren_rendezvous::store::{AdminUser, AuditEntry, ChangeKind, NetworkRow, NewSession, Store, StoredInvite};
 
 use super::stores;
@@ -34,6 +34,7 @@ fn invite() -> StoredInvite {
         reusable: false,
         tags: vec!["a".to_owned(), "\"b\"".to_owned()],
         created_by: "cli".to_owned(),
+        owner_id: None,
         created_at: at(10),
         expires_at: Some(at(20)),
         used_count: 0,
@@ -60,6 +61,7 @@ fn device(number: u8, name: &str) -> Device {
         relay_only: false,
         state: DeviceState::Active,
         invite_id: None,
+        owner_id: None,
         created_at: at(10),
         last_seen_at: None,
         ended_at: None,
@@ -216,7 +218,7 @@ async fn people_sessions_and_setup_tokens_read_back() {
             id: Uuid::from_bytes([5; 16]),
             name: "ada".to_owned(),
             password_hash: "$argon2id$".to_owned(),
-            role: "owner".to_owned(),
+            role: Role::Owner,
             created_at: at(1),
             signed_in_at: None,
         };

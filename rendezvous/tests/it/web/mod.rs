@@ -5,4 +5,5 @@ mod activity;
 mod devices;
 mod headers;
 mod live;
+mod roles;
 mod setup;

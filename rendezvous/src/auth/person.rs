@@ -1,20 +1,26 @@
-//! `Admin`: somebody who is signed in, in a session that has not outlived its limits.
+//! `Person`: somebody who is signed in, in a session that has not outlived its limits.
 
 use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
+use sqlx::types::Uuid;
 
 use super::client::Client;
 use super::token::FormSecret;
 use super::{Refusal, cookies};
 use crate::app::App;
+use crate::domain::{Actor, Role, Scope};
 use crate::store::Session;
 
-/// A signed-in administrator.
+/// Somebody who is signed in.
 #[derive(Clone, Debug)]
-pub(crate) struct Admin {
+pub(crate) struct Person {
+    /// Names the account.
+    pub(crate) id: Uuid,
+    /// What they may do.
+    pub(crate) role: Role,
     /// Their name.
     pub(crate) name: String,
     /// Names the session in the store.
@@ -25,7 +31,17 @@ pub(crate) struct Admin {
     pub(crate) client: Client,
 }
 
-impl Admin {
+impl Person {
+    /// Them, as the log names who does something.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::User { id: self.id, name: self.name.clone() }
+    }
+
+    /// Which devices they see.
+    pub(crate) const fn scope(&self) -> Scope {
+        Scope::of(self.role, self.id)
+    }
+
     /// Whether the session has neither ended nor outlived its limits since the request; for what outlives a request.
     pub(crate) async fn is_still_signed_in(&self, app: &App) -> crate::store::Result<bool> {
         let session = app.store().session(&self.session).await?;
@@ -33,7 +49,7 @@ impl Admin {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Admin
+impl<S: Send + Sync> FromRequestParts<S> for Person
 where
     App: FromRef<S>,
 {
@@ -45,7 +61,7 @@ where
     }
 }
 
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Admin
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Person
 where
     App: FromRef<S>,
 {
@@ -60,6 +76,8 @@ where
         touch(app, &session).await.map_err(|error| Refusal::World(error.into()))?;
 
         Ok(Some(Self {
+            id: session.user_id,
+            role: session.role,
             name: session.user_name,
             session: session.token_hash,
             form_secret: FormSecret::new(session.csrf),
