@@ -7,7 +7,8 @@
 //! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives. What both ends
 //! then tried is put together (`reports`) into a reason that names a side and a remedy (`verdict`). Where a device is to
 //! use the relay only (`policy`), its pairs get the channel and nothing else. Those that a plain start does not help may
-//! search for a port, few at a time behind one address (`search`).
+//! search for a port, few at a time behind one address (`search`). Who looks at a pair may have both ends ping, try and
+//! measure (`wish`).
 //!
 //! Certificates are opaque here, and so is whether a device may be admitted. Everything is in memory: a restarted
 //! server learns presence from the agents that return.
@@ -21,6 +22,7 @@ mod search;
 mod tests;
 mod timing;
 mod verdict;
+mod wish;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -35,11 +37,13 @@ use warren_proto::keys::{NodeId, UnixTime};
 pub use reports::{Explained, HeldReport};
 pub use roster::{Ended, Member, RosterChange};
 pub use verdict::Verdict;
+pub use wish::{Ping, PingRun, Ungranted};
 
 use pair::{Pairs, outside};
 use reports::Reports;
 use roster::{Roster, Standing};
 use search::Searches;
+use wish::Wishes;
 
 /// The control connection of an online device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,6 +111,7 @@ pub struct Coordinator {
     pairs: Pairs,
     reports: Reports,
     searches: Searches,
+    wishes: Wishes,
     outputs: VecDeque<Output>,
     rng: ChaCha20Rng,
 }
@@ -130,6 +135,7 @@ impl Coordinator {
             pairs: Pairs::default(),
             reports: Reports::default(),
             searches: Searches::default(),
+            wishes: Wishes::default(),
             outputs: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
         }
@@ -153,6 +159,11 @@ impl Coordinator {
     /// The paths of an online device, by peer.
     pub fn paths(&self, device: NodeId) -> impl Iterator<Item = &ReportedPath> {
         self.online.get(&device).into_iter().flat_map(|online| online.paths.values())
+    }
+
+    /// Where an online device says that it may be reached, and what it says of its NAT.
+    pub fn candidates(&self, device: NodeId) -> Option<&CandidateSet> {
+        self.online.get(&device)?.candidates.as_ref()
     }
 
     /// Takes the oldest revision that a device may hold and still be told only what changed since.
@@ -256,12 +267,24 @@ impl Coordinator {
         }
     }
 
-    /// A device measured a path. True when it was worth keeping.
-    pub fn handle_path_report(&mut self, device: NodeId, report: PathReport, at: UnixTime) -> bool {
-        let sensible = self.roster.member(report.peer).is_some()
+    /// A device measured a path. True when it was worth keeping. What cannot be is made harmless: a device may lie about
+    /// itself, but not break what is made of it.
+    pub fn handle_path_report(&mut self, device: NodeId, mut report: PathReport, at: UnixTime) -> bool {
+        let sensible = device != report.peer
+            && self.roster.member(report.peer).is_some()
             && KINDS.contains(&report.kind.as_str())
             && VIAS.contains(&report.via.as_str());
         let Some(online) = self.online.get_mut(&device).filter(|_| sensible) else { return false };
+        if online.paths.len() >= MAX_PATHS && !online.paths.contains_key(&report.peer) {
+            return false;
+        }
+        let now = u64::try_from(at.since_epoch().as_millis()).unwrap_or(u64::MAX);
+        report.rtt_us = report.rtt_us.min(MAX_RTT_US);
+        report.since_unix_ms = report.since_unix_ms.min(now);
+        report.probes_lost = report.probes_lost.min(report.probes);
+        if !is_word(&report.reason_code) {
+            report.reason_code.clear();
+        }
         if report.kind == "direct" {
             self.searches.end(device, report.peer);
         }
@@ -277,6 +300,7 @@ impl Coordinator {
         self.start_due(now);
         self.judge_due(now);
         self.search_due(now);
+        self.ping_due(now);
     }
 
     fn broadcast_marked(&mut self) {
@@ -287,7 +311,7 @@ impl Coordinator {
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = [self.roster.flush_at(), self.pairs.next_due(), self.reports.next_due(), self.searches.next_due()];
-        due.into_iter().flatten().min()
+        due.into_iter().chain([self.wishes.next_due()]).flatten().min()
     }
 
     /// The next thing to be done.
@@ -326,6 +350,18 @@ fn with_observed(mut set: CandidateSet, observed: SocketAddr) -> CandidateSet {
     set
 }
 
+/// A stable word, also one of a newer agent.
+fn is_word(text: &str) -> bool {
+    text.len() <= MAX_WORD
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Paths one device can have something to say of: as many as it can have channels.
+const MAX_PATHS: usize = 1024;
+/// A minute: no path is longer, and no ping is waited for so long.
+const MAX_RTT_US: u64 = 60_000_000;
+/// Twice the longest reason there is.
+const MAX_WORD: usize = 64;
 /// The words of `PathReport.kind`.
 const KINDS: [&str; 3] = ["direct", "none", "relay"];
 /// The words of `PathReport.via`.

@@ -1,6 +1,7 @@
 //! What the coordinator promises, told as what it puts out after each event.
 
 mod explained;
+mod wishes;
 
 use std::time::{Duration, Instant};
 
@@ -267,6 +268,7 @@ fn strangers_and_nonsense_are_ignored() {
     assert!(!world.coordinator.handle_path_report(id(1), report(2, "teleport"), UnixTime::from_secs(1)));
     assert!(!world.coordinator.handle_path_report(id(1), report(77, "direct"), UnixTime::from_secs(1)));
     assert!(!world.coordinator.handle_path_report(id(2), report(1, "direct"), UnixTime::from_secs(1)));
+    assert!(!world.coordinator.handle_path_report(id(1), report(1, "direct"), UnixTime::from_secs(1)));
     assert!(world.coordinator.handle_path_report(id(1), report(2, "direct"), UnixTime::from_secs(1)));
     assert_eq!(world.coordinator.paths(id(1)).count(), 1);
 }
@@ -524,5 +526,9 @@ fn report(peer: u16, kind: &str) -> PathReport {
         rx_bytes: 1,
         tx_bytes: 1,
         reason_code: String::new(),
+        rx_packets: 0,
+        tx_packets: 0,
+        probes: 0,
+        probes_lost: 0,
     }
 }

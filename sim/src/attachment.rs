@@ -127,9 +127,12 @@ impl World {
             | ToAgent::Map(_)
             | ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
+            | ToAgent::Ping { .. }
             | ToAgent::Refused(_)
+            | ToAgent::Retry(_)
             | ToAgent::Start(_)
-            | ToAgent::Verdict(_) => None,
+            | ToAgent::Verdict(_)
+            | ToAgent::Watch { .. } => None,
         };
         self.hosts[host].node.handle_control(message, self.now);
         self.drain(host);

@@ -151,6 +151,7 @@ impl Rendezvous {
             | ToServer::Enroll(_)
             | ToServer::Hello(_)
             | ToServer::Logout
+            | ToServer::Pinged(_)
             | ToServer::Preferences(_)
             | ToServer::Search(_) => {}
         })

@@ -225,11 +225,14 @@ impl SlowPath {
             ToAgent::LoggedOut => self.finish_logout(None).await,
             ToAgent::Map(map) => self.handle_map(map),
             ToAgent::Observed(observed) => self.note_observed(observed),
+            ToAgent::Ping { peer, token } => self.ping_for_server(peer, token),
             message @ (ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
             | ToAgent::Refused(_)
+            | ToAgent::Retry(_)
             | ToAgent::Start(_)
-            | ToAgent::Verdict(_)) => {
+            | ToAgent::Verdict(_)
+            | ToAgent::Watch { .. }) => {
                 let now = self.tools.clock.now();
                 if let Some(mesh) = self.mesh() {
                     mesh.node.handle_control(message, now);

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use warren_proto::certificate::is_valid_name;
-use warren_proto::control::{Invite, ToServer};
+use warren_proto::control::{Invite, Pinged, ToServer};
 use warren_proto::keys::NodeId;
 
 use super::SlowPath;
-use super::waiting::{Caller, Ping};
+use super::waiting::{Asker, Caller, Ping};
 use crate::control::ServerPlace;
 use crate::exit::{Exit, Failure};
 use crate::ipc::{Call, Reply, Request};
@@ -52,7 +52,7 @@ impl SlowPath {
             self.end_enrolment().await;
         }
         for ping in self.waiting.expired_pings(now) {
-            answer(ping.caller, Reply::Failed(Failure::new(Exit::Unreachable, "no answer")));
+            self.fail_ping(ping, Failure::new(Exit::Unreachable, "no answer"));
         }
         if self.waiting.logout.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.finish_logout(Some("The server was not told: revoke the device in the dashboard.")).await;
@@ -87,7 +87,34 @@ impl SlowPath {
 
     pub(super) fn fail_pings(&mut self) {
         for (_, ping) in std::mem::take(&mut self.waiting.pings) {
-            answer(ping.caller, Reply::Failed(is_down()));
+            self.fail_ping(ping, is_down());
+        }
+    }
+
+    fn fail_ping(&self, ping: Ping, failure: Failure) {
+        match ping.asker {
+            Asker::Command { caller, .. } => answer(caller, Reply::Failed(failure)),
+            Asker::Server { peer, token } => self.tell_server(Pinged { peer, token, answer: None }),
+        }
+    }
+
+    /// One ping for somebody at the dashboard; nothing at the limit, for whoever asks so often does not wait for it.
+    pub(super) fn ping_for_server(&mut self, peer: NodeId, token: u64) {
+        if self.waiting.is_full_for_server() {
+            return;
+        }
+        let now = self.tools.clock.now();
+        let asker = Asker::Server { peer, token };
+        let token = self.waiting.add_ping(Ping { asker, until: now + SERVER_PATIENCE });
+        if let Some(mesh) = self.mesh() {
+            mesh.node.ping(peer, token, now);
+        }
+    }
+
+    /// What came of a ping that the server asked for. If it cannot be told, it knows by the silence.
+    pub(super) fn tell_server(&self, pinged: Pinged) {
+        if let Some(attachment) = &self.attachment {
+            attachment.client.send(ToServer::Pinged(pinged));
         }
     }
 
@@ -180,7 +207,7 @@ impl SlowPath {
             Ok(id) => id,
             Err(failure) => return answer(caller, Reply::Failed(failure)),
         };
-        let token = self.waiting.add_ping(Ping { caller, seq, until });
+        let token = self.waiting.add_ping(Ping { asker: Asker::Command { caller, seq }, until });
         let now = self.tools.clock.now();
         if let Some(mesh) = self.mesh() {
             mesh.node.ping(id, token, now);
@@ -277,6 +304,8 @@ fn name_from(host_name: &str) -> String {
 const MAX_NAME: usize = 63;
 /// A day: `--timeout` may say more, but `Instant` must not overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+/// What `control.proto` promises: as long as a pong counts.
+const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 /// A server that does not answer by then is told nothing.
 const LOGOUT_WITHIN: Duration = Duration::from_secs(3);
 

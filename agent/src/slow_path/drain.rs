@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info};
-use warren_proto::control::ToServer;
+use warren_proto::control::{PingAnswer, Pinged, ToServer};
 use warren_proto::keys::NodeId;
 use warren_proto::node::Event;
 use warren_proto::path::{Selection, Via};
 
 use super::attachment::Mesh;
+use super::waiting::Asker;
 use super::{SlowPath, Tools, settings, status};
 use crate::data_plane::{Fib, Upcall};
 use crate::ipc::Reply;
@@ -98,8 +99,17 @@ impl SlowPath {
             since: current.and_then(|current| current.since),
             ..path
         };
-        let pong = Pong { schema: SCHEMA, seq: ping.seq, rtt_ms: milliseconds(rtt), path: self.shown(path) };
-        let _ = ping.caller.send(Reply::Pong(pong));
+        let path = self.shown(path);
+        let (caller, seq) = match ping.asker {
+            Asker::Command { caller, seq } => (caller, seq),
+            Asker::Server { peer, token } => {
+                let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+                let answer = PingAnswer { rtt_us, via: path.via.unwrap_or_default(), remote: path.remote };
+                return self.tell_server(Pinged { peer, token, answer: Some(answer) });
+            }
+        };
+        let pong = Pong { schema: SCHEMA, seq, rtt_ms: milliseconds(rtt), path };
+        let _ = caller.send(Reply::Pong(pong));
     }
 }
 

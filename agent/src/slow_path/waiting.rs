@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use warren_proto::keys::NodeId;
 
 use crate::ipc::Reply;
 
 /// Where an answer goes.
 pub(super) type Caller = oneshot::Sender<Reply>;
 
-/// Everybody who waits. Each is bounded by the number of callers that `ipc` lets in.
+/// Everybody who waits. Each is bounded by the number of callers that `ipc` lets in, the server's pings by
+/// `MAX_SERVER_PINGS`.
 #[derive(Default)]
 pub(super) struct Waiting {
     /// For the device to be connected.
@@ -26,9 +28,16 @@ pub(super) struct Waiting {
 
 /// A ping under way.
 pub(super) struct Ping {
-    pub(super) caller: Caller,
-    pub(super) seq: u32,
+    pub(super) asker: Asker,
     pub(super) until: Instant,
+}
+
+/// Who wants to know.
+pub(super) enum Asker {
+    /// A command, of which it is the ping with this number.
+    Command { caller: Caller, seq: u32 },
+    /// The rendezvous, for somebody at its dashboard.
+    Server { peer: NodeId, token: u64 },
 }
 
 impl Waiting {
@@ -37,6 +46,12 @@ impl Waiting {
         self.last_token += 1;
         self.pings.insert(self.last_token, ping);
         self.last_token
+    }
+
+    /// Whether the server waits for as many pings as it may.
+    pub(super) fn is_full_for_server(&self) -> bool {
+        let of_server = self.pings.values().filter(|ping| matches!(ping.asker, Asker::Server { .. }));
+        of_server.count() >= MAX_SERVER_PINGS
     }
 
     /// The next deadline.
@@ -64,3 +79,6 @@ impl Waiting {
         self.pings.extract_if(.., |_, ping| ping.until <= now).map(|(_, ping)| ping).collect()
     }
 }
+
+/// Somebody looks at a few pairs at a time, each pinged once a second and given up after five.
+const MAX_SERVER_PINGS: usize = 64;

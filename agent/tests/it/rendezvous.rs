@@ -168,6 +168,7 @@ async fn converse(connection: Connection, mut send: SendStream, mut receive: Rec
         | ToServer::Connect(_)
         | ToServer::Logout
         | ToServer::PathReport(_)
+        | ToServer::Pinged(_)
         | ToServer::Preferences(_)
         | ToServer::Search(_)) => panic!("{other:?} is no first message"),
     }

@@ -6,8 +6,8 @@ use prost::Message;
 
 use super::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
-    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
-    RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
+    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
+    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
 };
 use crate::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
@@ -53,6 +53,10 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,
             reason_code: report.reason_code,
+            rx_packets: report.rx_packets,
+            tx_packets: report.tx_packets,
+            probes: report.probes,
+            probes_lost: report.probes_lost,
         }),
         ToServer::Logout => Body::Logout(wire::Logout {}),
         ToServer::AttemptReport(report) => Body::AttemptReport(wire::AttemptReport {
@@ -66,6 +70,7 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
             Body::Preferences(wire::Preferences { relay_only: preferences.relay_only })
         }
         ToServer::Search(peer) => Body::Search(wire::Search { peer: id(peer) }),
+        ToServer::Pinged(pinged) => Body::Pinged(encode_pinged(pinged)),
     };
     wire::ToServer { body: Some(body) }.encode_to_vec()
 }
@@ -105,6 +110,10 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
             rx_bytes: report.rx_bytes,
             tx_bytes: report.tx_bytes,
             reason_code: text(report.reason_code, "reason_code")?,
+            rx_packets: report.rx_packets,
+            tx_packets: report.tx_packets,
+            probes: report.probes,
+            probes_lost: report.probes_lost,
         }),
         Body::Logout(wire::Logout {}) => ToServer::Logout,
         Body::AttemptReport(report) => ToServer::AttemptReport(AttemptReport {
@@ -116,6 +125,7 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
         }),
         Body::Preferences(preferences) => ToServer::Preferences(Preferences { relay_only: preferences.relay_only }),
         Body::Search(search) => ToServer::Search(node(&search.peer)?),
+        Body::Pinged(pinged) => ToServer::Pinged(decode_pinged(pinged)?),
     })
 }
 
@@ -194,6 +204,9 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
             remedy: verdict.remedy,
             attempts: verdict.attempts.into_iter().map(encode_attempt).collect(),
         }),
+        ToAgent::Ping { peer, token } => Body::Ping(wire::Ping { peer: id(peer), token }),
+        ToAgent::Retry(peer) => Body::Retry(wire::Retry { peer: id(peer) }),
+        ToAgent::Watch { peer, seconds } => Body::Watch(wire::Watch { peer: id(peer), seconds }),
     };
     wire::ToAgent { body: Some(body) }.encode_to_vec()
 }
@@ -258,6 +271,9 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
             remedy: sentence(verdict.remedy, "remedy")?,
             attempts: attempts(verdict.attempts)?,
         }),
+        Body::Ping(ping) => ToAgent::Ping { peer: node(&ping.peer)?, token: ping.token },
+        Body::Retry(retry) => ToAgent::Retry(node(&retry.peer)?),
+        Body::Watch(watch) => ToAgent::Watch { peer: node(&watch.peer)?, seconds: watch.seconds },
     })
 }
 
@@ -321,6 +337,24 @@ fn attempts(items: Vec<wire::Attempt>) -> Result<Vec<Attempt>> {
             })
         })
         .collect()
+}
+
+fn encode_pinged(pinged: Pinged) -> wire::Pinged {
+    let blank = PingAnswer { rtt_us: 0, via: String::new(), remote: None };
+    let answered = pinged.answer.is_some();
+    let PingAnswer { rtt_us, via, remote } = pinged.answer.unwrap_or(blank);
+    let remote = remote.map(|addr| addr.to_string()).unwrap_or_default();
+    wire::Pinged { peer: id(pinged.peer), token: pinged.token, answered, rtt_us, via, remote }
+}
+
+fn decode_pinged(pinged: wire::Pinged) -> Result<Pinged> {
+    let answer = if pinged.answered {
+        let remote = if pinged.remote.is_empty() { None } else { Some(addr(&pinged.remote, "remote")?) };
+        Some(PingAnswer { rtt_us: pinged.rtt_us, via: word(pinged.via, "via")?, remote })
+    } else {
+        None
+    };
+    Ok(Pinged { peer: node(&pinged.peer)?, token: pinged.token, answer })
 }
 
 fn limited(bytes: Vec<u8>, field: &'static str) -> Result<Vec<u8>> {

@@ -63,6 +63,7 @@ pub enum ToServer {
     Preferences(Preferences),
     /// Asks for a start with which both may search for a port.
     Search(NodeId),
+    Pinged(Pinged),
 }
 
 /// A message of the rendezvous.
@@ -74,11 +75,24 @@ pub enum ToAgent {
     Welcome(Welcome),
     Map(Map),
     PairOpened(PairOpened),
-    PeerCandidates { peer: NodeId, set: CandidateSet },
+    PeerCandidates {
+        peer: NodeId,
+        set: CandidateSet,
+    },
     Start(Start),
     Observed(SocketAddr),
     LoggedOut,
     Verdict(Verdict),
+    Ping {
+        peer: NodeId,
+        token: u64,
+    },
+    /// Look for a direct path to this peer now.
+    Retry(NodeId),
+    Watch {
+        peer: NodeId,
+        seconds: u32,
+    },
 }
 
 /// Asks for a certificate, with an invite's secret.
@@ -127,6 +141,30 @@ pub struct PathReport {
     pub rx_bytes: u64,
     pub tx_bytes: u64,
     pub reason_code: String,
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub probes: u64,
+    pub probes_lost: u64,
+}
+
+/// What came of a `Ping`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pinged {
+    /// The peer.
+    pub peer: NodeId,
+    /// That of the `Ping`.
+    pub token: u64,
+    /// The answer, if it came in time.
+    pub answer: Option<PingAnswer>,
+}
+
+/// The answer to one ping.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "documented in control.proto")]
+pub struct PingAnswer {
+    pub rtt_us: u64,
+    pub via: String,
+    pub remote: Option<SocketAddr>,
 }
 
 /// What the owner of a device wants.

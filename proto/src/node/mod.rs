@@ -107,6 +107,13 @@ impl Node {
             ToAgent::Verdict(verdict) => {
                 self.with(verdict.peer, now, |peer, _| peer.handle_verdict(verdict, now));
             }
+            ToAgent::Retry(peer) => self.with(peer, now, |peer, shared| peer.retry(shared, now)),
+            ToAgent::Watch { peer, seconds } => {
+                let within = Duration::from_secs(seconds.into());
+                self.with(peer, now, |peer, _| peer.watch(within, now));
+            }
+            // the driver's, who has somebody to answer to
+            ToAgent::Ping { .. } => {}
             ToAgent::Observed(_) | ToAgent::Enrolled(_) | ToAgent::Refused(_) | ToAgent::LoggedOut => {}
         }
     }

@@ -81,6 +81,7 @@ pub use agent::Agent;
 pub use budget::Allowance;
 pub use explain::{Attempt, AttemptResult, Explanation, Technique};
 pub use knock::Endpoint;
+pub use pair::Tally;
 
 use crate::io::Remote;
 use crate::wire::path_probe::{Ping, Pong};

@@ -39,6 +39,23 @@ pub(super) struct Pair {
     pub(super) knocked_at: Option<Instant>,
     srtt: Option<Duration>,
     outstanding: Vec<Outstanding>,
+    tally: Tally,
+}
+
+/// Pings that tell of loss, of which it is known what became: small ones to the path that data was on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// All of them.
+    pub probes: u64,
+    /// Those not answered in five seconds.
+    pub lost: u64,
+}
+
+impl Tally {
+    fn count(&mut self, lost: bool) {
+        self.probes += 1;
+        self.lost += u64::from(lost);
+    }
 }
 
 /// How a remote was learnt.
@@ -71,6 +88,8 @@ struct Outstanding {
     id: ProbeId,
     at: Instant,
     udp_payload: usize,
+    /// Whether it goes into the tally.
+    tells: bool,
 }
 
 /// A ping that was answered.
@@ -104,16 +123,35 @@ impl Pair {
             knocked_at: None,
             srtt: None,
             outstanding: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
-    /// Remembers a ping; at the limit the oldest is forgotten, for its pong is the least likely to come.
-    pub(super) fn pinged(&mut self, id: ProbeId, udp_payload: usize, now: Instant) {
-        self.outstanding.retain(|ping| now.saturating_duration_since(ping.at) < LIFETIME);
+    /// Remembers a ping; at the limit the oldest is forgotten, for its pong is the least likely to come. `tells` says
+    /// whether its loss would be one of data too.
+    pub(super) fn pinged(&mut self, id: ProbeId, udp_payload: usize, tells: bool, now: Instant) {
+        self.expire(now);
         if self.outstanding.len() == OUTSTANDING_MAX {
             self.outstanding.remove(0);
         }
-        self.outstanding.push(Outstanding { id, at: now, udp_payload });
+        self.outstanding.push(Outstanding { id, at: now, udp_payload, tells });
+    }
+
+    /// What became of the pings so far, since the last call.
+    pub(super) fn take_tally(&mut self, now: Instant) -> Tally {
+        self.expire(now);
+        std::mem::take(&mut self.tally)
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let tally = &mut self.tally;
+        self.outstanding.retain(|ping| {
+            let alive = now.saturating_duration_since(ping.at) < LIFETIME;
+            if !alive && ping.tells {
+                tally.count(true);
+            }
+            alive
+        });
     }
 
     /// Takes the ping that a pong answers, once, if it is ours and not too old.
@@ -121,6 +159,9 @@ impl Pair {
         let index = self.outstanding.iter().position(|ping| ping.id == id)?;
         let ping = self.outstanding.swap_remove(index);
         let rtt = now.saturating_duration_since(ping.at);
+        if ping.tells {
+            self.tally.count(rtt >= LIFETIME);
+        }
         (rtt < LIFETIME).then_some(Answer { rtt, udp_payload: ping.udp_payload })
     }
 
@@ -283,7 +324,7 @@ mod tests {
     fn a_pong_counts_once_and_only_for_a_ping_of_this_pair() {
         let now = start();
         let mut pair = pair();
-        pair.pinged(id(1), 62, now);
+        pair.pinged(id(1), 62, false, now);
 
         assert!(pair.take(id(2), now).is_none());
         assert!(pair.take(id(1), now).is_some());
@@ -294,7 +335,7 @@ mod tests {
     fn a_pong_after_five_seconds_counts_for_nothing() {
         let now = start();
         let mut pair = pair();
-        pair.pinged(id(1), 62, now);
+        pair.pinged(id(1), 62, false, now);
 
         assert!(pair.take(id(1), now + Duration::from_secs(5)).is_none());
     }
@@ -332,9 +373,23 @@ mod tests {
         let now = start();
         let mut pair = pair();
 
-        (0..200).for_each(|byte| pair.pinged(id(byte), 62, now));
+        (0..200).for_each(|byte| pair.pinged(id(byte), 62, false, now));
 
         assert_eq!(pair.outstanding.len(), OUTSTANDING_MAX);
         assert!(pair.take(id(199), now).is_some());
+    }
+
+    #[test]
+    fn the_tally_counts_what_was_answered_and_what_is_overdue_but_not_what_is_under_way() {
+        let now = start();
+        let mut pair = pair();
+        (1..=4).for_each(|byte| pair.pinged(id(byte), 62, byte != 4, now));
+        pair.take(id(1), now);
+
+        assert_eq!(pair.take_tally(now), Tally { probes: 1, lost: 0 });
+        assert!(pair.take(id(2), now + Duration::from_secs(6)).is_none());
+
+        assert_eq!(pair.take_tally(now + Duration::from_secs(6)), Tally { probes: 2, lost: 2 });
+        assert_eq!(pair.take_tally(now + Duration::from_secs(6)), Tally::default());
     }
 }

@@ -9,7 +9,7 @@ use rand_core::Rng;
 
 use super::agent::{Agent, REPLIES_MAX};
 use super::explain::{AttemptResult, Technique};
-use super::pair::Stage;
+use super::pair::{Stage, Tally};
 use super::schedule::{PROBES, Plan};
 use super::{Charge, Probe, ProbeBody};
 use crate::io::{Discard, Remote};
@@ -96,6 +96,19 @@ impl Agent {
         true
     }
 
+    /// Measures the path in use for somebody who looks at it. Nothing but an estimate follows from the answer.
+    pub fn measure(&mut self, now: Instant) {
+        if let Some(selected) = self.selected {
+            self.send_ping(selected.remote, 0, now);
+        }
+    }
+
+    /// What became of the pings on the paths in use, since the last call.
+    pub fn take_tally(&mut self, now: Instant) -> Tally {
+        let taken = self.pairs.values_mut().map(|pair| pair.take_tally(now));
+        taken.fold(Tally::default(), |sum, one| Tally { probes: sum.probes + one.probes, lost: sum.lost + one.lost })
+    }
+
     /// Asks a path whether it lives; no answer in time raises doubt if it is the one in use.
     pub(super) fn check(&mut self, remote: Remote, now: Instant) {
         if self.send_ping(remote, 0, now).is_none() {
@@ -125,6 +138,8 @@ impl Agent {
         // ESP pads payload and two trailer bytes to a multiple of four
         let on_wire = (length + 2).next_multiple_of(4) - 2 + overhead;
         let pair = self.pairs.get_mut(&remote)?;
+        // a padded probe asks whether a size passes, one elsewhere whether anybody is there: neither tells of loss
+        let tells = udp_payload == 0 && self.selected.is_some_and(|selected| selected.remote == remote);
         let mut charge = Charge::Nothing;
         if let Some(addr) = remote.straight()
             && !pair.answered_within(CONSENT, now)
@@ -137,7 +152,7 @@ impl Agent {
         }
         let mut id = ProbeId([0; 12]);
         self.rng.fill_bytes(&mut id.0);
-        pair.pinged(id, on_wire, now);
+        pair.pinged(id, on_wire, tells, now);
         pair.probed_at = Some(now);
         self.log.sent(remote);
         let ping = Ping { id, length: u16::try_from(length).unwrap_or(u16::MAX) };

@@ -207,7 +207,7 @@ impl Agent {
             && let Some(pair) = self.pairs.get_mut(&from)
         {
             self.log.open(number, technique, from, now);
-            pair.pinged(id, PING_MIN + self.esp_overhead, at);
+            pair.pinged(id, PING_MIN + self.esp_overhead, false, at);
         }
     }
 

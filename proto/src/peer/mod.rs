@@ -250,11 +250,10 @@ impl Peer {
         }
         match PathMessage::decode(payload) {
             Ok(PathMessage::Ping(ping)) => self.path.handle_ping(from, &ping, now),
-            Ok(PathMessage::Pong(pong)) => {
-                if let Err(reason) = self.path.handle_pong(from, &pong, now) {
-                    self.stats.count_dropped(reason);
-                }
-            }
+            Ok(PathMessage::Pong(pong)) => match self.path.handle_pong(from, &pong, now) {
+                Ok(()) => self.report_if_stale(shared, now),
+                Err(reason) => self.stats.count_dropped(reason),
+            },
             Ok(PathMessage::Close) => self.close(shared, now),
             Err(reason) => self.stats.count_dropped(reason),
         }
@@ -276,12 +275,17 @@ impl Peer {
 
     /// False if there is no path yet to ping over.
     pub(crate) fn ping(&mut self, token: u64, shared: &mut Shared, now: Instant) -> bool {
+        self.retry(shared, now);
+        self.path.request_ping(token, now)
+    }
+
+    /// Looks for a direct path now, unless somebody has just asked for it.
+    pub(crate) fn retry(&mut self, shared: &mut Shared, now: Instant) {
         self.connect(shared, now);
         if self.retried_at.is_none_or(|at| now.saturating_duration_since(at) >= RETRY_SILENCE) {
             self.retried_at = Some(now);
             self.path.retry_now(now);
         }
-        self.path.request_ping(token, now)
     }
 
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, now: Instant) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Event, Peer, Shared, TICK};
 use crate::control::{PathReport, ToServer};
 use crate::keys::SpiBase;
-use crate::path::Selection;
+use crate::path::{Selection, Tally};
 use crate::timer::Timer;
 
 /// What the counters said last.
@@ -25,6 +25,10 @@ pub(super) struct Traffic {
     unheard_since: Option<Instant>,
     reported_at: Option<Instant>,
     reported: u64,
+    /// Until when somebody looks at the pair.
+    watched_until: Option<Instant>,
+    measured_at: Option<Instant>,
+    tally: Tally,
 }
 
 impl Traffic {
@@ -40,6 +44,9 @@ impl Traffic {
             unheard_since: None,
             reported_at: None,
             reported: 0,
+            watched_until: None,
+            measured_at: None,
+            tally: Tally::default(),
         }
     }
 
@@ -49,6 +56,10 @@ impl Traffic {
 
     pub(super) fn woken(&mut self) {
         self.quiet_ticks = 0;
+    }
+
+    fn is_watched(&self, now: Instant) -> bool {
+        self.watched_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn is_recent(&self, within: Duration, now: Instant) -> bool {
@@ -91,6 +102,7 @@ impl Peer {
         self.path.note_traffic(sealed, opened, now);
         self.look_for_deaf_peer(sent, shared, now);
         self.check_packet_limit(shared, now);
+        self.measure_if_watched(now);
         self.report_if_due(shared, now);
         self.rest_or_tick_again(now);
     }
@@ -121,9 +133,23 @@ impl Peer {
         }
     }
 
+    /// Somebody looks at the pair for so long. It is measured and reported, but not kept for that: nobody uses it.
+    pub(crate) fn watch(&mut self, within: Duration, now: Instant) {
+        self.traffic.watched_until = Some(now + within.min(WATCH_MAX));
+        self.timers.set_no_later(Timer::Tick, now);
+    }
+
+    fn measure_if_watched(&mut self, now: Instant) {
+        let due = self.traffic.measured_at.is_none_or(|at| now.saturating_duration_since(at) >= WATCH_EVERY);
+        if due && self.traffic.is_watched(now) {
+            self.traffic.measured_at = Some(now);
+            self.path.measure(now);
+        }
+    }
+
     fn rest_or_tick_again(&mut self, now: Instant) {
         let Some(session) = self.rotation.sending() else { return };
-        if self.traffic.quiet_ticks >= REST_AFTER_TICKS {
+        if self.traffic.quiet_ticks >= REST_AFTER_TICKS && !self.traffic.is_watched(now) {
             session.arm_wakes();
         } else {
             let pause = if self.traffic.is_busy { BUSY_TICK } else { TICK };
@@ -133,10 +159,22 @@ impl Peer {
 
     fn report_if_due(&mut self, shared: &mut Shared, now: Instant) {
         let moved = self.traffic.data != self.traffic.reported;
-        let due = self.traffic.reported_at.is_none_or(|at| now.saturating_duration_since(at) >= REPORT_EVERY);
-        if moved && due {
+        let watched = self.traffic.is_watched(now);
+        let pause = if watched { WATCH_EVERY } else { REPORT_EVERY };
+        if (moved || watched) && self.is_report_older_than(pause, now) {
             self.report(shared, now);
         }
+    }
+
+    /// An idle pair has something to say when a keepalive was answered, and needs no wake-up of its own to say it.
+    pub(super) fn report_if_stale(&mut self, shared: &mut Shared, now: Instant) {
+        if self.is_report_older_than(REPORT_IDLE_EVERY, now) {
+            self.report(shared, now);
+        }
+    }
+
+    fn is_report_older_than(&self, age: Duration, now: Instant) -> bool {
+        self.traffic.reported_at.is_none_or(|at| now.saturating_duration_since(at) >= age)
     }
 
     /// Tells the rendezvous what this path is like, for the dashboard.
@@ -146,6 +184,9 @@ impl Peer {
         }
         self.traffic.reported_at = Some(now);
         self.traffic.reported = self.traffic.data;
+        let tally = self.path.take_tally(now);
+        self.traffic.tally.probes += tally.probes;
+        self.traffic.tally.lost += tally.lost;
         let selection = self.path.selection();
         let since = selection.map_or(now, |selection| selection.since);
         let since_unix = shared.unix_time(now).since_epoch().saturating_sub(now.saturating_duration_since(since));
@@ -160,6 +201,10 @@ impl Peer {
             rx_bytes: self.stats.rx_bytes.load(Ordering::Relaxed),
             tx_bytes: self.stats.tx_bytes.load(Ordering::Relaxed),
             reason_code: self.path.explain(self.online).code.to_owned(),
+            rx_packets: self.stats.rx_packets.load(Ordering::Relaxed),
+            tx_packets: self.stats.tx_packets.load(Ordering::Relaxed),
+            probes: self.traffic.tally.probes,
+            probes_lost: self.traffic.tally.lost,
         };
         shared.event(Event::Control(ToServer::PathReport(report)));
     }
@@ -182,5 +227,11 @@ const REST_AFTER_TICKS: u32 = 3;
 /// Sent this long without hearing anything: the peer may have lost its keys. Below WireGuard's 15 s because a restarted
 /// agent must be back in 5 s.
 const DEAF_AFTER: Duration = Duration::from_secs(4);
-/// How often a moving pair is reported to the rendezvous.
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// How often a moving pair is reported to the rendezvous: one point of its history.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
+/// How often an idle pair is.
+const REPORT_IDLE_EVERY: Duration = Duration::from_secs(300);
+/// How often a pair that somebody looks at is measured and reported.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// Longest that one message makes us do so.
+const WATCH_MAX: Duration = Duration::from_secs(60);

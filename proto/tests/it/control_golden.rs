@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES};
 use warren_proto::control::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
-    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Preferences, Refused,
-    RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
+    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
+    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
@@ -188,7 +188,7 @@ proptest! {
 
     #[test]
     fn damaged_messages_never_panic_and_what_is_read_can_be_written(
-        index in 0..17_usize, position in 0..1000_usize, value: u8, keep in 0..1000_usize,
+        index in 0..29_usize, position in 0..1000_usize, value: u8, keep in 0..1000_usize,
     ) {
         let mut bytes = all().swap_remove(index % all().len());
         let position = position % bytes.len().max(1);
@@ -224,6 +224,9 @@ fn to_server() -> Vec<(&'static str, ToServer)> {
         ("attempt-report", ToServer::AttemptReport(attempt_report(1))),
         ("preferences", ToServer::Preferences(Preferences { relay_only: true })),
         ("search", ToServer::Search(node(1))),
+        ("path-report-counting", ToServer::PathReport(counting_report())),
+        ("pinged", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: Some(ping_answer()) })),
+        ("pinged-silence", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: None })),
     ]
 }
 
@@ -256,6 +259,9 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("observed", ToAgent::Observed(address("[2001:db8::9]:4000"))),
         ("logged-out", ToAgent::LoggedOut),
         ("verdict", ToAgent::Verdict(verdict(1))),
+        ("ping", ToAgent::Ping { peer: node(1), token: 300 }),
+        ("retry", ToAgent::Retry(node(1))),
+        ("watch", ToAgent::Watch { peer: node(1), seconds: 15 }),
     ]
 }
 
@@ -334,7 +340,19 @@ fn path_report() -> PathReport {
         rx_bytes: 1 << 40,
         tx_bytes: 7,
         reason_code: "direct".to_owned(),
+        rx_packets: 0,
+        tx_packets: 0,
+        probes: 0,
+        probes_lost: 0,
     }
+}
+
+fn counting_report() -> PathReport {
+    PathReport { rx_packets: 1 << 33, tx_packets: 1, probes: 300, probes_lost: 2, ..path_report() }
+}
+
+fn ping_answer() -> PingAnswer {
+    PingAnswer { rtt_us: 12_345, via: "ipv4".to_owned(), remote: Some(address("203.0.113.9:51820")) }
 }
 
 fn network() -> Network {

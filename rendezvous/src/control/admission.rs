@@ -41,6 +41,7 @@ pub(super) async fn admit(
         | ToServer::Connect(_)
         | ToServer::Logout
         | ToServer::PathReport(_)
+        | ToServer::Pinged(_)
         | ToServer::Preferences(_)
         | ToServer::Search(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
     }

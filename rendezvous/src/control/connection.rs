@@ -144,6 +144,7 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
             actions::logout_device(app, device).await.map_err(io::Error::other)?;
         }
         ToServer::AttemptReport(report) => app.hub().handle_attempt_report(device, report),
+        ToServer::Pinged(pinged) => app.hub().handle_pinged(device, pinged),
         ToServer::Preferences(preferences) => app.hub().handle_preferences(device, preferences),
         ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
     }

@@ -12,7 +12,9 @@ use tracing::{info, warn};
 use warren_coordinator::{
     Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, Presence, ReportedPath, RosterChange,
 };
-use warren_proto::control::{AttemptReport, CandidateSet, PathReport, Preferences, Refused, RefusedCode, ToAgent};
+use warren_proto::control::{
+    AttemptReport, CandidateSet, PathReport, Pinged, Preferences, Refused, RefusedCode, ToAgent,
+};
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::queue::{Outgoing, Receiver, Sender, queue};
@@ -280,6 +282,13 @@ impl Hub {
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
         let to = report.peer;
         if self.lock().coordinator.handle_path_report(device, report, at) {
+            self.tell(LiveEvent::Path { from: device, to });
+        }
+    }
+
+    pub(super) fn handle_pinged(&self, device: NodeId, pinged: Pinged) {
+        let to = pinged.peer;
+        if self.lock().coordinator.handle_pinged(device, pinged) {
             self.tell(LiveEvent::Path { from: device, to });
         }
     }

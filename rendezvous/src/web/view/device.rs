@@ -258,6 +258,10 @@ mod tests {
             rx_bytes: 10,
             tx_bytes: 1,
             reason_code: String::new(),
+            rx_packets: 0,
+            tx_packets: 0,
+            probes: 0,
+            probes_lost: 0,
         };
         ReportedPath { at: NOW, report }
     }

@@ -70,6 +70,10 @@ impl Stage {
             rx_bytes: 1_234_567,
             tx_bytes: 89_012,
             reason_code: if is_direct { "direct" } else { "symmetric-vs-port-restricted" }.to_owned(),
+            rx_packets: 1_020,
+            tx_packets: 77,
+            probes: 40,
+            probes_lost: 1,
         };
         self.online.get_mut(&from).unwrap().report(report).await;
         Value::Null

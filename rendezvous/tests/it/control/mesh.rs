@@ -288,6 +288,10 @@ async fn reported_paths_and_presence_are_listed() {
         rx_bytes: 2,
         tx_bytes: 3,
         reason_code: "direct".to_owned(),
+        rx_packets: 0,
+        tx_packets: 0,
+        probes: 0,
+        probes_lost: 0,
     };
     let mut live = two.server.app.hub().subscribe();
 
