@@ -25,10 +25,18 @@ impl<'a> Dashboard<'a> {
         Ok(dashboard)
     }
 
+    /// Makes an invite, and gives the line to paste on the device.
+    pub fn add_device(&self) -> Result<String> {
+        let page = self.submit("/devices/new", "/devices/new", &[])?;
+        let line = page.split("<code id=\"command\">").nth(1).and_then(|rest| rest.split('<').next());
+        line.map(str::to_owned).with_context(|| format!("no line to paste in {page}"))
+    }
+
     /// Revokes a device by its id.
     pub fn revoke(&self, device: &str) -> Result<()> {
         let path = format!("/devices/{device}/revoke");
-        self.submit(&path, &path, &[])
+        self.submit(&path, &path, &[])?;
+        Ok(())
     }
 
     /// The page at that path; anything but 200 is an error.
@@ -36,8 +44,8 @@ impl<'a> Dashboard<'a> {
         self.curl(path, &[])
     }
 
-    /// Fills in and posts a form of the page `from`.
-    fn submit(&self, from: &str, to: &str, fields: &[(&str, &str)]) -> Result<()> {
+    /// Fills in and posts a form of the page `from`; gives the page it leads to.
+    fn submit(&self, from: &str, to: &str, fields: &[(&str, &str)]) -> Result<String> {
         let page = self.page(from)?;
         let token = page.split("name=\"form_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
         let token = token.with_context(|| format!("{from} has no form"))?;
@@ -45,8 +53,8 @@ impl<'a> Dashboard<'a> {
         for (name, value) in fields {
             words.extend(["--data-urlencode".to_owned(), format!("{name}={value}")]);
         }
-        self.curl(to, &words)?;
-        Ok(())
+        words.push("--location".to_owned());
+        self.curl(to, &words)
     }
 
     fn curl(&self, path: &str, words: &[String]) -> Result<String> {

@@ -60,6 +60,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "WARREN_TLS_KEY")]
     #[serde(alias = "tls_key")]
     pub tls_key: Option<PathBuf>,
+    /// Where the agents' programs are that /install.sh gives out [default: /usr/share/warren/agents, or beside this program]
+    #[arg(long, global = true, value_name = "DIR", env = "WARREN_AGENT_DIR")]
+    #[serde(alias = "agent_dir")]
+    pub agent_dir: Option<PathBuf>,
     /// sqlite:///PATH or postgres://USER:PASSWORD@HOST/NAME [default: SQLite in the data directory]
     #[arg(long, global = true, value_name = "URL", env = "WARREN_DATABASE_URL", hide_env_values = true)]
     #[serde(alias = "database_url")]
@@ -125,6 +129,8 @@ pub struct Config {
     pub tls: TlsMode,
     /// Certificate chain and key, for `TlsMode::File`.
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// Where the agents' programs are, if said.
+    pub agent_dir: Option<PathBuf>,
     /// Where the database is.
     pub database_url: DatabaseUrl,
     /// Overlay IPv4 prefix of a new mesh.
@@ -164,6 +170,7 @@ impl Settings {
             tls: self.tls.or(weaker.tls),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
+            agent_dir: self.agent_dir.or(weaker.agent_dir),
             database_url,
             database_url_file,
             overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
@@ -193,6 +200,7 @@ impl Settings {
             relay_offload: self.relay_offload.unwrap_or(Offload::On),
             tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
             tls: self.tls.unwrap_or(TlsMode::Internal),
+            agent_dir: self.agent_dir,
             database_url,
             overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
             network_name: self.network_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "warren".to_owned()),
@@ -231,6 +239,9 @@ impl fmt::Display for Config {
         writeln!(f, "tls = \"{}\"", self.tls.name())?;
         if let Some((certificate, key)) = &self.tls_files {
             writeln!(f, "tls-cert = {certificate:?}\ntls-key = {key:?}")?;
+        }
+        if let Some(directory) = &self.agent_dir {
+            writeln!(f, "agent-dir = {directory:?}")?;
         }
         writeln!(f, "# database: {}", self.database_url)?;
         writeln!(f, "overlay-v4 = \"{}\"", self.overlay_v4)?;

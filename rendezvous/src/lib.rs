@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod actions;
+mod agents;
 mod api;
 pub mod app;
 pub mod auth;

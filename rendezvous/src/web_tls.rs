@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::config::TlsMode;
@@ -20,8 +21,7 @@ pub(crate) async fn server_config(app: &App) -> Result<Option<ServerConfig>> {
         (TlsMode::Proxy, _) => return Ok(None),
         (TlsMode::File, Some((certificate, key))) => (read(certificate)?, read(key)?),
         (TlsMode::Auto | TlsMode::File | TlsMode::Internal, _) => {
-            let host = public::host(app.config(), app.store().network().await?.as_ref());
-            let pem = app.data_dir().read_or_create(FILE, || self_signed(&host))?;
+            let pem = internal(app).await?;
             (pem.clone(), pem)
         }
     };
@@ -36,6 +36,24 @@ pub(crate) async fn server_config(app: &App) -> Result<Option<ServerConfig>> {
         .context("use the dashboard's certificate")?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(config))
+}
+
+/// SHA-256 of the public key of a certificate that nobody vouches for, for those who are told it by other ways; `None`
+/// where the certificate speaks for itself.
+pub(crate) async fn pin(app: &App) -> Result<Option<[u8; 32]>> {
+    if app.config().tls != TlsMode::Internal {
+        return Ok(None);
+    }
+    let pem = internal(app).await?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).context("read the dashboard's private key")?;
+    let key = KeyPair::try_from(&key).context("read the dashboard's private key")?;
+    Ok(Some(Sha256::digest(key.subject_public_key_info()).into()))
+}
+
+/// Certificate and key of our own, made when they are first asked for.
+async fn internal(app: &App) -> Result<Vec<u8>> {
+    let host = public::host(app.config(), app.store().network().await?.as_ref());
+    app.data_dir().read_or_create(FILE, || self_signed(&host))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

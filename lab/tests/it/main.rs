@@ -14,6 +14,7 @@ mod faults;
 mod handover;
 mod hostile;
 mod idle;
+mod install;
 mod lan_discovery;
 mod loss;
 mod matrix;

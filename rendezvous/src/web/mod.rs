@@ -7,6 +7,7 @@ mod assets;
 mod devices;
 mod format;
 mod headers;
+mod install;
 mod live;
 mod page;
 mod problem;
@@ -20,6 +21,7 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
+use crate::agents::Agents;
 use crate::app::App;
 use crate::auth::Gate;
 
@@ -31,11 +33,13 @@ struct Web {
     app: App,
     gate: Arc<Gate>,
     streams: Streams,
+    agents: Arc<Agents>,
 }
 
 /// Every page, form and asset.
 pub fn router(app: App) -> Router {
-    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new() };
+    let agents = Arc::new(Agents::new(app.config()));
+    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new(), agents };
     Router::new()
         .route("/", get(async || Redirect::to("/devices")))
         .route("/setup", get(account::setup::page).post(account::setup::submit))
@@ -57,6 +61,9 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(CompressionLayer::new())
+        // a program does not become shorter, and its length tells how far a download is
+        .route("/install.sh", get(install::script))
+        .route("/dl/{name}", get(install::program))
         .with_state(web)
 }
 

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use warren_proto::control::Invite;
 
 use super::super::Web;
+use super::super::install::Installer;
 use super::super::live::{From, Part, Snapshot, Source};
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
@@ -19,7 +20,8 @@ use crate::auth::{AddDevices, May, Person, read_invite_cookie};
 struct InvitedPage {
     shell: Shell,
     state: String,
-    command: String,
+    installer: Installer,
+    invite: String,
     enrolment: Enrolment,
 }
 
@@ -43,7 +45,8 @@ pub(in crate::web) async fn page(
     let page = InvitedPage {
         shell: Shell::of_person(&web.app, &person, "devices"),
         state: snapshot(&enrolment)?.state(),
-        command: format!("sudo warren up {invite}"),
+        installer: Installer::find(&web).await?,
+        invite: invite.to_string(),
         enrolment,
     };
     Ok(page::html(&page)?.into_response())

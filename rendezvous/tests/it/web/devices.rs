@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::body::to_bytes;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 use warren_proto::control::Invite;
 use warren_rendezvous::domain::DeviceState;
 
@@ -45,13 +47,78 @@ async fn adding_a_device_shows_one_command_that_enrols_one_device() {
     let shown = browser.get(made.location()).await;
 
     assert_eq!((made.status, shown.status), (303, 200));
-    let command = shown.body.split_once("<code id=\"command\">").unwrap().1.split('<').next().unwrap();
+    let command = command(&shown.body);
     let invite: Invite = command.strip_prefix("sudo warren up ").unwrap().parse().unwrap();
     assert_eq!(invite.servers, ["vpn.example.org:443"]);
     assert!(text(&shown.body).contains("expires in 15 min"), "{}", text(&shown.body));
     let device = server.enrol(&invite, "laptop", 1).await;
     let arrived = text(&browser.get(made.location()).await.body);
     assert!(arrived.contains("laptop is enrolled, but not connected") && arrived.contains(&device.v4.to_string()));
+}
+
+#[tokio::test]
+async fn with_an_agent_to_give_out_one_line_installs_it_from_this_server_under_its_pinned_key() {
+    let agents = agents(&["warren-linux-x86_64"]);
+    let server = TestApp::with_settings(&format!("agent-dir = {:?}", agents.path())).await;
+    let mut browser = server.admin().await;
+    let page = browser.get("/devices/new").await;
+
+    let made = browser.submit(&page, "/devices/new", &[]).await;
+    let shown = browser.get(made.location()).await;
+
+    let command = command(&shown.body);
+    let words: Vec<&str> = command.split(' ').collect();
+    assert_eq!(words[..3], ["curl", "-fsSk", "--pinnedpubkey"]);
+    assert!(words[3].starts_with("sha256//") && words[3].len() == 52, "{command}");
+    assert_eq!(words[4..10], ["https://vpn.example.org/install.sh", "|", "sudo", "sh", "-s", "--"]);
+    assert!(words[10].parse::<Invite>().is_ok() && words.len() == 11);
+    assert!(text(&shown.body).contains("no agent for aarch64 to give out"));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_with_a_certificate_the_line_trusts_that() {
+    let agents = agents(&["warren-linux-x86_64", "warren-linux-aarch64"]);
+    let server = TestApp::with_settings(&format!("tls = \"proxy\"\nagent-dir = {:?}", agents.path())).await;
+    let mut browser = server.admin().await;
+    let page = browser.get("/devices/new").await;
+
+    let made = browser.submit(&page, "/devices/new", &[]).await;
+    let shown = browser.get(made.location()).await;
+
+    assert!(
+        command(&shown.body).starts_with("curl -fsSL https://vpn.example.org/install.sh | sudo sh -s -- warren_inv_")
+    );
+    assert!(!text(&shown.body).contains("to give out"));
+}
+
+#[tokio::test]
+async fn the_script_names_the_checksums_of_the_programs_that_the_server_gives_out() {
+    let agents = agents(&["warren-linux-x86_64"]);
+    let server = TestApp::with_settings(&format!("agent-dir = {:?}", agents.path())).await;
+    let mut stranger = server.visitor();
+
+    let script = stranger.get("/install.sh").await;
+    let program = stranger.get("/dl/warren-linux-x86_64").await;
+    let missing = stranger.get("/dl/warren-linux-aarch64").await;
+    let other = stranger.get("/dl/..%2Fserver.key").await;
+
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&program.body));
+    assert_eq!((script.status, program.status), (200, 200));
+    assert!(script.body.contains(&format!("SHA256_X86_64='{digest}'")) && script.body.contains("SHA256_AARCH64=''"));
+    assert!(script.body.contains("SERVER='https://vpn.example.org'"));
+    assert!(script.body.contains("ExecStart=/usr/local/bin/warren daemon"));
+    assert_eq!(program.headers["content-length"], program.body.len().to_string());
+    assert_eq!((missing.status, other.status), (404, 404));
+    assert!(missing.body.contains("no agent for aarch64"), "{}", missing.body);
+}
+
+/// An agent directory with these programs in it.
+fn agents(names: &[&str]) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for name in names {
+        std::fs::write(directory.path().join(name), format!("the program {name}")).unwrap();
+    }
+    directory
 }
 
 #[tokio::test]
@@ -209,4 +276,10 @@ async fn a_page_of_a_long_list_stays_below_20_kilobytes() {
     let second = browser.get("/devices?page=2").await;
     assert!(text(&second.body).contains("Page 2 of 2") && second.body.contains("/devices/live?page=2"));
     assert_eq!(second.body.matches("<tr role=\"row\" id=").count(), 20);
+}
+
+/// The line to paste.
+fn command(body: &str) -> String {
+    let (_, rest) = body.split_once("<code id=\"command\">").unwrap();
+    rest.split('<').next().unwrap().to_owned()
 }

@@ -27,7 +27,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/devices/{id}/rename", "yyynnn"),
     ("GET", "/devices/{id}/revoke", "yyynnn"),
     ("POST", "/devices/{id}/revoke", "yyynnn"),
+    // there is none of this name to give out, to nobody
+    ("GET", "/dl/{name}", "nnnnnn"),
     ("GET", "/healthz", "yyyyyy"),
+    ("GET", "/install.sh", "yyyyyy"),
     ("GET", "/readyz", "yyyyyy"),
     // closed once there is an administrator
     ("GET", "/setup", "nnnnnn"),
@@ -61,6 +64,7 @@ async fn each_role_may_what_the_table_says() {
 
     for (method, route, expected) in TABLE {
         let path = route.replace("{id}", &device.id.to_string()).replace("/assets/{name}", &css);
+        let path = path.replace("{name}", "warren-linux-pdp11");
         let mut found = String::new();
         for browser in &mut browsers {
             found.push(if is_open(browser, method, &path).await { 'y' } else { 'n' });
