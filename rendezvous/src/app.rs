@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use tokio::sync::Notify;
 use uuid::{Builder, Uuid};
 use warren_proto::certificate::NetworkSigner;
 use warren_proto::keys::{NetworkId, UnixTime};
@@ -36,6 +37,7 @@ struct Inner {
     hub: Hub,
     enrolments: Mutex<SourceLimit>,
     tunnels: Tunnels,
+    address_learned: Notify,
 }
 
 impl App {
@@ -69,6 +71,7 @@ impl App {
             hub,
             enrolments,
             tunnels,
+            address_learned: Notify::new(),
         })))
     }
 
@@ -110,6 +113,11 @@ impl App {
     /// The WebSockets of those that UDP does not reach.
     pub fn tunnels(&self) -> &Tunnels {
         &self.0.tunnels
+    }
+
+    /// Told when a browser has shown how the world reaches us.
+    pub fn address_learned(&self) -> &Notify {
+        &self.0.address_learned
     }
 
     /// Wall-clock time.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use crate::store::DatabaseUrl;
@@ -64,6 +64,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "DIR", env = "WARREN_AGENT_DIR")]
     #[serde(alias = "agent_dir")]
     pub agent_dir: Option<PathBuf>,
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as prefixes [default: this host's own, for --tls proxy]
+    #[arg(long, global = true, value_name = "PREFIX,..", value_delimiter = ',', env = "WARREN_TRUSTED_PROXIES")]
+    #[serde(alias = "trusted_proxies")]
+    pub trusted_proxies: Option<Vec<IpNet>>,
     /// sqlite:///PATH or postgres://USER:PASSWORD@HOST/NAME [default: SQLite in the data directory]
     #[arg(long, global = true, value_name = "URL", env = "WARREN_DATABASE_URL", hide_env_values = true)]
     #[serde(alias = "database_url")]
@@ -131,6 +135,10 @@ pub struct Config {
     pub tls_files: Option<(PathBuf, PathBuf)>,
     /// Where the agents' programs are, if said.
     pub agent_dir: Option<PathBuf>,
+    /// Whose word on where a request comes from is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The bridge before us, when we are in a container that has a network of its own; see `crate::container`.
+    pub bridge: Option<Ipv4Addr>,
     /// Where the database is.
     pub database_url: DatabaseUrl,
     /// Overlay IPv4 prefix of a new mesh.
@@ -171,6 +179,7 @@ impl Settings {
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             agent_dir: self.agent_dir.or(weaker.agent_dir),
+            trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
             database_url,
             database_url_file,
             overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
@@ -201,6 +210,8 @@ impl Settings {
             tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
             tls: self.tls.unwrap_or(TlsMode::Internal),
             agent_dir: self.agent_dir,
+            trusted_proxies: self.trusted_proxies.unwrap_or_else(|| own_proxies(self.tls)),
+            bridge: None,
             database_url,
             overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
             network_name: self.network_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "warren".to_owned()),
@@ -243,6 +254,8 @@ impl fmt::Display for Config {
         if let Some(directory) = &self.agent_dir {
             writeln!(f, "agent-dir = {directory:?}")?;
         }
+        let proxies: Vec<_> = self.trusted_proxies.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+        writeln!(f, "trusted-proxies = [{}]", proxies.join(", "))?;
         writeln!(f, "# database: {}", self.database_url)?;
         writeln!(f, "overlay-v4 = \"{}\"", self.overlay_v4)?;
         writeln!(f, "network-name = {:?}", self.network_name)
@@ -269,7 +282,7 @@ impl TlsMode {
     }
 }
 
-fn public_host(text: String) -> Result<String> {
+pub(crate) fn public_host(text: String) -> Result<String> {
     let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
     let name = host.split('.').all(|label| !label.is_empty() && label.len() <= 63)
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
@@ -301,6 +314,14 @@ fn tls_files(
         (_, None, None) => Ok(None),
         _ => bail!("--tls-cert and --tls-key are for --tls file"),
     }
+}
+
+/// A proxy on this very host, where there must be one and none is named.
+fn own_proxies(mode: Option<TlsMode>) -> Vec<IpNet> {
+    if mode != Some(TlsMode::Proxy) {
+        return Vec::new();
+    }
+    ["127.0.0.0/8", "::1/128"].map(|prefix| prefix.parse().expect("a valid prefix")).to_vec()
 }
 
 fn overlay(prefix: Ipv4Net) -> Result<Ipv4Net> {

@@ -13,6 +13,12 @@ pub enum Error {
     /// The overlay prefix is full.
     #[error("every overlay address is in use; configure a larger --overlay-v4")]
     AddressPoolExhausted,
+    /// The server is in a container, and nobody has said how the world reaches it.
+    #[error(
+        "the server does not know the address that devices reach it by: open its dashboard by that address and not as \
+         localhost, or set --public-addr (WARREN_PUBLIC_ADDR)"
+    )]
+    AddressUnknown,
     /// The device left or was revoked.
     #[error("this device was revoked")]
     DeviceRevoked,

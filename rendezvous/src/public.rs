@@ -1,4 +1,7 @@
 //! How the world reaches this server: what was said, else what the last `run` found out, else the host's own address.
+//!
+//! Behind a container's bridge our own address means nothing to anybody: there it is what an administrator's browser asked
+//! for (`actions::learn_address`), and until then this host, for the person who sits at it.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
@@ -8,7 +11,16 @@ use crate::store::NetworkRow;
 /// The host name or address.
 pub fn host(config: &Config, stored: Option<&NetworkRow>) -> String {
     let stored = stored.and_then(|network| network.public_host.clone());
-    config.public_addr.clone().or(stored).unwrap_or_else(|| own_address(config).to_string())
+    config
+        .public_addr
+        .clone()
+        .or(stored)
+        .unwrap_or_else(|| if config.bridge.is_some() { THIS_HOST.to_owned() } else { own_address(config).to_string() })
+}
+
+/// Whether devices can do anything with that host.
+pub fn is_known(host: &str) -> bool {
+    host != THIS_HOST
 }
 
 /// "host:port" of the control plane, as invites carry it.
@@ -25,6 +37,13 @@ pub fn web_url(config: &Config, stored: Option<&NetworkRow>) -> String {
         return url.clone();
     }
     let before = stored.and_then(|network| network.web_url.clone());
+    if config.bridge.is_some()
+        && config.public_addr.is_none()
+        && let Some(before) = before
+    {
+        // the port we listen on is not the one that the host publishes
+        return before;
+    }
     match (before, config.web_listen, &config.public_addr) {
         (Some(before), None, None) => before,
         (before, listen, _) => {
@@ -46,7 +65,8 @@ fn port_of(text: &str) -> Option<u16> {
     text.rsplit_once(':')?.1.parse().ok()
 }
 
-fn with_port(host: &str, port: u16) -> String {
+/// "host:port" of a host that may be an IPv6 address.
+pub fn with_port(host: &str, port: u16) -> String {
     match host.parse() {
         Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
         Ok(IpAddr::V4(_)) | Err(_) => format!("{host}:{port}"),
@@ -67,6 +87,8 @@ fn own_address(config: &Config) -> IpAddr {
     routed.map_or_else(|_| Ipv4Addr::LOCALHOST.into(), |addr| addr.ip())
 }
 
+/// Right for a browser beside the server, wrong for everybody else.
+const THIS_HOST: &str = "localhost";
 const HTTPS_PORT: u16 = 443;
 /// Documentation address (RFC 5737): routed like any other, owned by nobody.
 const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);

@@ -55,6 +55,10 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
     };
     let mut tx = app.store().begin().await?;
     let network = tx.network().await?;
+    let server = public::host(app.config(), network.as_ref());
+    if !public::is_known(&server) {
+        return Err(Error::AddressUnknown);
+    }
     tx.insert_invite(&stored).await?;
     audit(app, &mut tx, actor, "invite.create", stored.id, if stored.reusable { "reusable" } else { "one device" })
         .await?;

@@ -15,7 +15,7 @@ mod throttle;
 mod token;
 mod visitor;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, is_secure, peer};
 pub(crate) use cookies::{clear_cookie, invite_cookie, read_invite_cookie, session_cookie};
 pub(crate) use form::{PersonForm, VisitorForm};
 pub use may::{AddDevices, ManageDevices, ManageInvites, ManageServer, ManageUsers, ReadActivity, ReadMesh, Required};

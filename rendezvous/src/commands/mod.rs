@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Settings};
+use crate::container;
 
 pub use admin::AdminCommand;
 pub use db::DbCommand;
@@ -64,7 +65,8 @@ pub enum Command {
 /// Does what the command line asks for.
 pub async fn dispatch(cli: Cli) -> Result<()> {
     let file = Settings::from_file(cli.config.as_deref())?;
-    let config = cli.settings.over(file).resolve()?;
+    let mut config = cli.settings.over(file).resolve()?;
+    config.bridge = container::bridge();
     match cli.command {
         Command::Run => run::run(config).await,
         Command::Key(command) => key::key(config, command).await,

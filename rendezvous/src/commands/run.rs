@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::control::{Listener, Services};
 use crate::public;
 use crate::relay::Relay;
+use crate::self_check::{self, Finding, Ports};
 use crate::stun::Stun;
 use crate::web_server::WebServer;
 
@@ -49,15 +50,16 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     app.tunnels().serve(quic_addr, relay.addr());
     app.hub().load(app.store()).await.context("read the devices")?;
     let (host, dashboard) = remember_public(app, quic_addr, web_addr).await?;
-    let public = Arc::new(Mutex::new(Vec::new()));
+    let public = Public { addresses: Arc::default(), dashboard: Arc::new(Mutex::new(dashboard.clone())) };
     let services = Services {
         relay: Some(relay.addr()),
         stun: stun_addrs.to_vec(),
-        public: Arc::clone(&public),
-        dashboard: dashboard.clone(),
+        public: Arc::clone(&public.addresses),
+        dashboard: Arc::clone(&public.dashboard),
     };
-    resolve(config, &host, &public).await;
+    public.resolve(config, &host).await;
     greet(app).await?;
+    let ports = Ports { web: web_addr.port(), quic: quic_addr.port(), stun: stun_addrs.map(|addr| addr.port()) };
     let [stun_first, stun_second] = stun_addrs;
     announce(&format!(
         "ready web={web_addr} quic={quic_addr} stun={stun_first},{stun_second} relay={} url={dashboard}",
@@ -68,7 +70,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = web.run() => {}
         () = stun.run() => {}
         () = app.hub().run(app.store()) => {}
-        () = follow_name(config, &host, &public) => {}
+        () = public.follow(app, host, ports) => {}
         () = keep_tidy(app) => {}
         () = stop => {}
     }
@@ -87,35 +89,70 @@ async fn remember_public(app: &App, quic: SocketAddr, web: SocketAddr) -> Result
     // what is open now counts, not what a run before had
     config.quic_listen = Some(SocketAddr::new(config.quic_listen().ip(), quic.port()));
     config.web_listen = Some(SocketAddr::new(config.web_listen().ip(), web.port()));
-    let host = public::host(&config, None);
-    let (control, url) = (public::control_addr(&config, None), public::web_url(&config, None));
+    // behind a bridge nothing here is better than what an administrator's browser has shown once
+    let known = config.bridge.is_some() && config.public_addr.is_none();
+    let known = if known { app.store().network().await.context("read the public address")? } else { None };
+    let known = known.as_ref();
+    let host = public::host(&config, known);
+    let (control, url) = (public::control_addr(&config, known), public::web_url(&config, known));
     let mut tx = app.store().begin().await.context("write the public address")?;
     tx.set_public(&host, &control, &url).await.context("write the public address")?;
     tx.commit().await.context("write the public address")?;
     Ok((host, url))
 }
 
-/// Looks up the addresses behind the public name, if somebody said one. A name that does not resolve here may still do
-/// so for agents: they are then told the address their own connection came to.
-async fn resolve(config: &Config, host: &str, public: &Mutex<Vec<IpAddr>>) {
-    if config.public_addr.is_none() {
-        return;
-    }
-    match timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((host, 0))).await {
-        Ok(Ok(addrs)) => {
-            *public.lock().expect("nothing panics while it holds the addresses") =
-                addrs.map(|addr| addr.ip()).collect();
-        }
-        Ok(Err(error)) => warn!(%error, host, "cannot resolve the public name {host}"),
-        Err(_) => warn!(host, "the public name {host} does not resolve in time"),
-    }
+/// How the world reaches us, as it changes.
+struct Public {
+    addresses: Arc<Mutex<Vec<IpAddr>>>,
+    dashboard: Arc<Mutex<String>>,
 }
 
-/// The server of a home has another address every now and then.
-async fn follow_name(config: &Config, host: &str, public: &Mutex<Vec<IpAddr>>) {
-    loop {
-        tokio::time::sleep(LOOK_UP_EVERY).await;
-        resolve(config, host, public).await;
+impl Public {
+    /// Looks up the addresses behind the public name, if there is one. A name that does not resolve here may still do
+    /// so for agents: they are then told the address their own connection came to.
+    async fn resolve(&self, config: &Config, host: &str) {
+        if (config.public_addr.is_none() && config.bridge.is_none()) || !public::is_known(host) {
+            return;
+        }
+        match timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((host, 0))).await {
+            Ok(Ok(addrs)) => *self.addresses() = addrs.map(|addr| addr.ip()).collect(),
+            Ok(Err(error)) => warn!(%error, host, "cannot resolve the public name {host}"),
+            Err(_) => warn!(host, "the public name {host} does not resolve in time"),
+        }
+    }
+
+    /// Checks how we stand, then keeps up with the world: the server of a home has another address every now and then,
+    /// and one in a container learns its own when somebody opens the dashboard by it.
+    async fn follow(&self, app: &App, mut host: String, ports: Ports) {
+        self.check(app, &host, ports).await;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_UP_EVERY) => self.resolve(app.config(), &host).await,
+                () = app.address_learned().notified() => {
+                    let Ok(Some(network)) = app.store().network().await else { continue };
+                    host = public::host(app.config(), Some(&network));
+                    let url = public::web_url(app.config(), Some(&network));
+                    *self.dashboard.lock().expect("nothing panics while it holds the address") = url;
+                    self.resolve(app.config(), &host).await;
+                    self.check(app, &host, ports).await;
+                }
+            }
+        }
+    }
+
+    async fn check(&self, app: &App, host: &str, ports: Ports) {
+        let mut findings = vec![self_check::clock(app.now(), app.store().newest_audit().await.unwrap_or_default())];
+        if public::is_known(host) && (app.config().public_addr.is_some() || app.config().bridge.is_some()) {
+            let addresses = self.addresses().clone();
+            findings.extend(self_check::ports(host, &addresses, ports).await);
+        }
+        for Finding { is_fine, text } in findings {
+            if is_fine { info!("self-check: {text}") } else { warn!("self-check: {text}") }
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        self.addresses.lock().expect("nothing panics while it holds the addresses")
     }
 }
 
@@ -134,6 +171,9 @@ async fn greet(app: &App) -> Result<()> {
     info!("server key {pin}");
     if let Some(link) = create_setup_token(app).await? {
         eprintln!("\nMake the first administrator within a day at:\n\n    {link}\n");
+        if link.starts_with("https://localhost") {
+            eprintln!("From another machine, put this one's name or address in the place of localhost.\n");
+        }
     }
     Ok(())
 }

@@ -143,7 +143,8 @@ fn explain(error: &Error) -> Refused {
         Error::InviteUsed => RefusedCode::InviteUsed,
         Error::KeyTaken => RefusedCode::Proof,
         Error::NameInvalid | Error::NameTaken => RefusedCode::NameTaken,
-        Error::AdminNameInvalid
+        Error::AddressUnknown
+        | Error::AdminNameInvalid
         | Error::AdminNameTaken
         | Error::Internal(_)
         | Error::PasswordRefused(_)
@@ -177,7 +178,7 @@ fn welcome(app: &App, services: &Services, connection: &Connection, certificate:
         relays: relay.map(|addr| Relay { addr, token }).into_iter().collect(),
         stun: services.stun.iter().flat_map(|socket| services.vantage_points(*socket, observed, local)).collect(),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
-        dashboard: services.dashboard.clone(),
+        dashboard: services.dashboard.lock().expect("nothing panics while it holds the address").clone(),
     }
 }
 

@@ -25,8 +25,8 @@ pub struct Services {
     /// The host's addresses as the world knows them, looked up every now and then; empty when nobody said and a
     /// connection's own address is the best guess.
     pub public: Arc<Mutex<Vec<IpAddr>>>,
-    /// The dashboard.
-    pub dashboard: String,
+    /// The dashboard, which may be learned later.
+    pub dashboard: Arc<Mutex<String>>,
 }
 
 impl Services {

@@ -25,6 +25,7 @@ statements! {
     INSERT = "INSERT INTO audit (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
     DELETE_OLD = "DELETE FROM audit WHERE at < $1";
     RECENT = "SELECT at, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT $1";
+    NEWEST = "SELECT MAX(at) FROM audit";
 }
 
 #[derive(sqlx::FromRow)]
@@ -37,6 +38,12 @@ struct Row {
 }
 
 impl Store {
+    /// When the newest entry was written.
+    pub async fn newest_audit(&self) -> Result<Option<UnixTime>> {
+        let row: (Option<i64>,) = on_reader!(self, db => sqlx::query_as(NEWEST).fetch_one(db).await?);
+        Ok(row.0.map(time))
+    }
+
     /// The newest `limit` entries, newest first.
     pub async fn recent_audit(&self, limit: u32) -> Result<Vec<AuditEntry>> {
         let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(RECENT).bind(i64::from(limit)).fetch_all(db).await?);

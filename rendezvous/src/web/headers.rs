@@ -8,16 +8,18 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::app::App;
-use crate::config::TlsMode;
+use crate::auth::{is_secure, peer};
 
 /// Sets the headers, on errors and redirects too; a handler may have chosen its own `Cache-Control`.
 pub(crate) async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_secure = is_secure(app.config(), peer(request.extensions()), request.headers());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if app.config().tls != TlsMode::Proxy {
+    // over plain HTTP a browser ignores it, and a proxy that ends TLS passes it on (RFC 6797 section 7.2)
+    if is_secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
     }
     if !headers.contains_key(header::CACHE_CONTROL) {

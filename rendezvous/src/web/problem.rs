@@ -14,6 +14,8 @@ use crate::error::Error;
 /// Why a page is not shown.
 #[derive(Debug)]
 pub(super) enum Problem {
+    /// Nobody knows how devices reach the server.
+    AddressUnknown,
     /// Every live stream is taken.
     Busy,
     /// Their role lacks this right.
@@ -47,6 +49,13 @@ struct ErrorPage {
 impl Problem {
     const fn words(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::AddressUnknown => (
+                StatusCode::CONFLICT,
+                "By which address do devices reach this server?",
+                "It runs in a container and cannot know. Open this dashboard by the name or address of the machine it \
+                 runs on, not as localhost, and add the device there. Or set WARREN_PUBLIC_ADDR in the file .env \
+                 and start it again.",
+            ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many pages are open",
@@ -117,6 +126,9 @@ impl From<Refusal> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         // what a person can put right has been answered on the page it was asked from
+        if matches!(error, Error::AddressUnknown) {
+            return Self::AddressUnknown;
+        }
         if matches!(error, Error::DeviceUnknown) { Self::NotFound } else { Self::Internal(error.into()) }
     }
 }

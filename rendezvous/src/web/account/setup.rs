@@ -73,8 +73,12 @@ pub(in crate::web) async fn submit(
             let actor = Actor::User { id: user.id, name: user.name.clone() };
             let session = actions::begin_session(&web.app, (user.id, &user.name), &visitor.client, None).await?;
             let jar = CookieJar::new().add(session_cookie(&session, visitor.client.is_secure));
-            let (cookie, to) = add::invite(&web, &actor, &visitor.client).await?;
-            return Ok((jar.add(cookie), to).into_response());
+            return Ok(match add::invite(&web, &actor, &visitor.client).await {
+                Ok((cookie, to)) => (jar.add(cookie), to).into_response(),
+                // the account is made: who set it up from beside the server adds devices from somewhere else
+                Err(Problem::AddressUnknown) => (jar, Redirect::to("/devices")).into_response(),
+                Err(problem) => return Err(problem),
+            });
         }
         Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => {
             page.wrong_name = Some(sentence(&error.to_string()))

@@ -60,6 +60,7 @@ pub(in crate::web) async fn invite(
     actor: &Actor,
     client: &Client,
 ) -> Result<(Cookie<'static>, Redirect), Problem> {
+    actions::learn_address(&web.app, &client.asked_for).await?;
     let request = InviteRequest { expires_after: Some(INVITE_LIFE), ..InviteRequest::default() };
     let created = actions::create_invite(&web.app, actor, request).await?;
     let path = format!("/devices/new/{}", created.id);

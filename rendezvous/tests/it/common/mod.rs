@@ -17,7 +17,7 @@ use warren_rendezvous::actions::{self, Enrolment, InviteRequest};
 use warren_rendezvous::app::App;
 use warren_rendezvous::auth::password;
 use warren_rendezvous::clock::{Clock, SystemClock};
-use warren_rendezvous::config::Settings;
+use warren_rendezvous::config::{Config, Settings};
 use warren_rendezvous::domain::{Actor, Device, Role};
 use warren_rendezvous::router::router;
 
@@ -80,10 +80,23 @@ impl TestApp {
         Self::open(lines, SystemClock.now()).await
     }
 
+    /// Behind a container's bridge, with nothing said of how the world reaches it.
+    pub(crate) async fn in_container() -> Self {
+        let dir = TempDir::new().unwrap();
+        let text = format!("data-dir = {:?}", dir.path().join("data"));
+        let mut config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
+        config.bridge = Some([172, 18, 0, 1].into());
+        Self::start(dir, config, UnixTime::from_secs(1_795_436_311)).await
+    }
+
     async fn open(lines: &str, now: UnixTime) -> Self {
         let dir = TempDir::new().unwrap();
         let text = format!("data-dir = {:?}\npublic-addr = \"vpn.example.org\"\n{lines}", dir.path().join("data"));
         let config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
+        Self::start(dir, config, now).await
+    }
+
+    async fn start(dir: TempDir, config: Config, now: UnixTime) -> Self {
         let clock = MockClock(Arc::new(Mutex::new(now)));
         let app = App::open(config, clock.clone(), [7; 32]).await.unwrap();
         let router = router(app.clone());

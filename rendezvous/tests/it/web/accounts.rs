@@ -94,7 +94,8 @@ async fn the_session_cookie_is_for_this_host_over_tls_and_no_script() {
 
 #[tokio::test]
 async fn behind_a_proxy_without_tls_cookies_work_and_with_tls_they_are_restricted_to_it() {
-    let server = TestApp::with_settings("tls = \"proxy\"").await;
+    // requests that no socket brought come from 0.0.0.0
+    let server = TestApp::with_settings("tls = \"proxy\"\ntrusted-proxies = [\"0.0.0.0/32\"]").await;
     server.admin().await;
     let (mut plain, mut secure) = (server.visitor(), server.visitor());
     secure.headers.push(("x-forwarded-proto", "https".to_owned()));

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use warren_rendezvous::actions::{self, InviteRequest};
+use warren_rendezvous::domain::Actor;
+
 use crate::common::{PASSWORD, TestApp, text};
 
 #[tokio::test]
@@ -17,6 +20,28 @@ async fn the_setup_link_makes_an_administrator_who_is_signed_in_and_lands_on_add
     let landed = browser.get(answer.location()).await;
     assert_eq!(landed.status, 200);
     assert!(text(&landed.body).contains("ada") && text(&landed.body).contains("sudo warren up warren_inv_"));
+}
+
+#[tokio::test]
+async fn in_a_container_the_first_browser_from_elsewhere_shows_how_devices_reach_the_server() {
+    let server = TestApp::in_container().await;
+    let link = actions::create_setup_token(&server.app).await.unwrap().unwrap();
+    let (_, token) = link.split_once("https://localhost/setup#").unwrap();
+    let mut browser = server.visitor();
+    browser.headers = vec![("host", "localhost".to_owned())];
+    let page = browser.get("/setup").await;
+
+    let answer = browser.submit(&page, "/setup", &[("link", token), ("name", "ada"), ("password", PASSWORD)]).await;
+    assert_eq!(answer.location(), "/devices", "nothing to add devices by");
+    let page = browser.get("/devices/new").await;
+    let refused = browser.submit(&page, "/devices/new", &[]).await;
+    browser.headers = vec![("host", "192.0.2.10:8443".to_owned())];
+    let added = browser.submit(&page, "/devices/new", &[]).await;
+
+    assert!(refused.status == 409 && text(&refused.body).contains("By which address"), "{}", text(&refused.body));
+    assert_eq!(added.status, 303, "{}", added.body);
+    let invite = actions::create_invite(&server.app, &Actor::Cli, InviteRequest::default()).await.unwrap().invite;
+    assert_eq!((invite.servers[0].as_str(), invite.web.as_str()), ("192.0.2.10:443", "https://192.0.2.10:8443"));
 }
 
 #[tokio::test]
