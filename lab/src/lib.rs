@@ -11,6 +11,7 @@ pub mod capture;
 pub mod classify;
 pub mod dashboard;
 pub mod demo;
+pub mod engine;
 mod gate;
 pub mod gateway_daemon;
 pub mod hex;

@@ -45,6 +45,8 @@ enum Task {
     Tidy,
     /// Set up, check, and run all tests: what CI runs.
     Test,
+    /// Build the image, host a mesh with `docker-compose up`, restart it, upgrade it, remove it.
+    Compose,
     /// Speed and cost of the data plane, beside the machine's own limit and other tunnels.
     Bench(BenchArgs),
     /// Every kind of NAT against every other: which pairs go direct, how, how soon, and why not.
@@ -84,7 +86,12 @@ fn execute(task: &Task) -> Result<()> {
             setup::run(&workspace, Purpose::Tests)?;
             check::run(&workspace)?;
             system::unit_tests()?;
-            system::system_tests(&workspace)
+            system::system_tests(&workspace)?;
+            system::compose_test(&workspace)
+        }
+        Task::Compose => {
+            setup::run(&workspace, Purpose::Tests)?;
+            system::compose_test(&workspace)
         }
         Task::Bench(arguments) => {
             setup::run(&workspace, Purpose::Bench)?;

@@ -70,7 +70,11 @@ const PROGRAMS: &[(&str, &str, &[Purpose])] = &[
     ("chromium", "chromium", TESTS),
     ("conntrack", "conntrack", NETWORK),
     ("curl", "curl", TESTS),
+    ("debootstrap", "debootstrap", TESTS),
+    ("docker-compose", "docker-compose", TESTS),
+    ("dockerd", "docker.io", TESTS),
     ("ip", "iproute2", NETWORK),
+    ("iptables", "iptables", TESTS),
     ("iperf3", "iperf3", &[Purpose::Bench, Purpose::Profile, Purpose::Tests]),
     // the program alone: the package `miniupnpd` would start it on this machine
     ("miniupnpd", "miniupnpd-nftables", TESTS),

@@ -37,11 +37,22 @@ pub(crate) fn unit_tests() -> Result<()> {
 /// The lab's tests, one at a time, on the programs as built.
 pub(crate) fn system_tests(workspace: &Workspace) -> Result<()> {
     build_programs(Profile::Debug)?;
-    let mut command = if has_nextest() {
+    let command = if has_nextest() {
         cargo(&["nextest", "run", "--locked", "-p", "warren-lab"])
     } else {
         cargo(&["test", "--locked", "-p", "warren-lab", "--all-targets", "--", "--test-threads=1"])
     };
+    in_lab(workspace, command)
+}
+
+/// The image as its Dockerfile builds it, hosting a mesh in an engine of the lab's.
+pub(crate) fn compose_test(workspace: &Workspace) -> Result<()> {
+    build_programs(Profile::Debug)?;
+    let words = ["test", "--locked", "-p", "warren-lab", "--test", "it", "--", "compose", "--ignored", "--nocapture"];
+    in_lab(workspace, cargo(&words))
+}
+
+fn in_lab(workspace: &Workspace, mut command: Command) -> Result<()> {
     if !setup::is_root()? {
         eprintln!("\nThe system tests make network namespaces: sudo may ask for your password.");
         command.env(runner_variable()?, "sudo --preserve-env");

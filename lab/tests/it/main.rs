@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod bulk;
 mod cleanup;
+mod compose;
 mod connectivity;
 mod demo;
 mod errors;
