@@ -46,6 +46,9 @@ pub enum Error {
     /// Another device has the name.
     #[error("another device has that name")]
     NameTaken,
+    /// Both ends are away, or the same was asked of them just now.
+    #[error("the pair cannot be asked at this moment")]
+    PairUnready(warren_coordinator::Ungranted),
     /// The password breaks the rule.
     #[error("{0}")]
     PasswordRefused(&'static str),

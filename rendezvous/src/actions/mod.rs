@@ -12,13 +12,17 @@ mod learn_address;
 mod list_devices;
 mod logout_device;
 mod open_network;
+mod pair_history;
+mod record_paths;
 mod rename_device;
 mod revoke_device;
 mod setup_token;
 mod show_device;
+mod show_pair;
 mod sign_in;
 mod sign_out;
 mod tidy;
+mod topology;
 mod welcome_device;
 
 use sha2::{Digest, Sha256};
@@ -38,13 +42,17 @@ pub use learn_address::learn_address;
 pub use list_devices::{DeviceView, list_devices};
 pub use logout_device::logout_device;
 pub use open_network::open_network;
+pub use pair_history::{History, device_history, pair_history};
+pub use record_paths::record_paths;
 pub use rename_device::rename_device;
 pub use revoke_device::revoke_device;
 pub use setup_token::{consume_setup_token, create_setup_token};
 pub use show_device::{ShownDevice, show_device};
+pub use show_pair::{ShownPair, ping_pair, retry_pair, show_pair};
 pub(crate) use sign_in::{SignInError, begin_session, sign_in};
 pub(crate) use sign_out::sign_out;
 pub use tidy::tidy;
+pub use topology::{Topology, TopologyLink, topology};
 pub use welcome_device::welcome_device;
 
 /// Appends an audit line to the transaction.

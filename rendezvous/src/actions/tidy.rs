@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use warren_proto::keys::UnixTime;
 
+use super::record_paths::before;
 use crate::app::App;
+use crate::domain::history::Span;
 use crate::error::Error;
 
 /// Cuts the change log and the audit log to their lengths. Harmless at any time.
@@ -16,6 +18,11 @@ pub async fn tidy(app: &App) -> Result<(), Error> {
     tx.trim_changes(oldest).await?;
     tx.delete_old_audit(since).await?;
     tx.delete_expired_setup_tokens(now).await?;
+    for span in Span::ALL {
+        // of ways that are silent; the others are trimmed as they are written
+        tx.delete_old_path_points(span, before(span, now)).await?;
+    }
+    tx.delete_old_path_changes(before(Span::Hour, now)).await?;
     tx.commit().await?;
     app.hub().set_oldest_revision(app.store().oldest_revision().await?.unwrap_or(0));
     Ok(())

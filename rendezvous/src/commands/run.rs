@@ -72,6 +72,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = app.hub().run(app.store()) => {}
         () = public.follow(app, host, ports) => {}
         () = keep_tidy(app) => {}
+        () = keep_history(app) => {}
         () = stop => {}
     }
     info!("stopping");
@@ -79,6 +80,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     let _ = timeout(PARTING, listener.close()).await;
     drop(relay);
     app.hub().flush_seen(app.store()).await.unwrap_or_else(|error| warn!(%error, "cannot note who was seen last"));
+    actions::record_paths(app).await.unwrap_or_else(|error| warn!(%error, "cannot note the last seconds of the paths"));
     app.store().close().await;
     Ok(())
 }
@@ -165,6 +167,18 @@ async fn keep_tidy(app: &App) {
     }
 }
 
+async fn keep_history(app: &App) {
+    let mut works = true;
+    loop {
+        tokio::time::sleep(RECORD_EVERY).await;
+        let written = actions::record_paths(app).await;
+        if let (Err(error), true) = (&written, works) {
+            warn!(%error, "cannot write down what agents report of their paths; an hour of it is kept");
+        }
+        works = written.is_ok();
+    }
+}
+
 /// What the person who starts the server needs to know.
 async fn greet(app: &App) -> Result<()> {
     let pin = HEXLOWER.encode(&app.server_key().pin());
@@ -182,6 +196,8 @@ async fn greet(app: &App) -> Result<()> {
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
 /// A usual time to live of a dynamic name.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(300);
+/// One transaction a point of the finest history.
+const RECORD_EVERY: Duration = Duration::from_secs(15);
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// To tell every agent goodbye.
 const PARTING: Duration = Duration::from_secs(2);

@@ -147,6 +147,7 @@ fn explain(error: &Error) -> Refused {
         | Error::AdminNameInvalid
         | Error::AdminNameTaken
         | Error::Internal(_)
+        | Error::PairUnready(_)
         | Error::PasswordRefused(_)
         | Error::SetupTokenInvalid
         | Error::Store(_) => RefusedCode::Unavailable,

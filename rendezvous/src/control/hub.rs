@@ -10,7 +10,8 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::bytes::Bytes;
 use tracing::{info, warn};
 use warren_coordinator::{
-    Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, Presence, ReportedPath, RosterChange,
+    Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, PingRun, Presence, ReportedPath, RosterChange,
+    Ungranted,
 };
 use warren_proto::control::{
     AttemptReport, CandidateSet, PathReport, Pinged, Preferences, Refused, RefusedCode, ToAgent,
@@ -18,6 +19,7 @@ use warren_proto::control::{
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::queue::{Outgoing, Receiver, Sender, queue};
+use crate::domain::history::{Recorder, Way};
 use crate::domain::{Device, DeviceState};
 use crate::relay::Table;
 use crate::store::{ChangeKind, Store};
@@ -49,6 +51,7 @@ pub enum LiveEvent {
 pub struct Hub {
     state: Mutex<State>,
     relay: Arc<Mutex<Table>>,
+    recorder: Mutex<Recorder>,
     events: broadcast::Sender<LiveEvent>,
     /// Wakes `run` when the next deadline is another.
     deadline: Notify,
@@ -84,6 +87,7 @@ impl Hub {
                 deadline: None,
             }),
             relay: Arc::new(Mutex::new(relay)),
+            recorder: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
             deadline: Notify::new(),
             refreshing: tokio::sync::Mutex::new(()),
@@ -124,6 +128,52 @@ impl Hub {
         let age = |held: &Option<HeldReport>| held.as_ref().map_or(Duration::ZERO, |held| now.duration_since(held.at));
         let ages = explained.reports.each_ref().map(age);
         Some((explained, ages))
+    }
+
+    /// Where an online device says that it may be reached, and what it says of its NAT.
+    pub fn candidates(&self, device: NodeId) -> Option<CandidateSet> {
+        self.lock().coordinator.candidates(device).cloned()
+    }
+
+    /// Has two devices ping each other.
+    pub fn ping_pair(&self, device: NodeId, peer: NodeId) -> Result<(), Ungranted> {
+        let mut state = self.lock();
+        let granted = state.coordinator.ping_pair(device, peer, Instant::now());
+        self.carry_out(state);
+        if granted.is_ok() {
+            self.tell(LiveEvent::Path { from: device, to: peer });
+        }
+        granted
+    }
+
+    /// Has two devices look for a direct path.
+    pub fn retry_pair(&self, device: NodeId, peer: NodeId) -> Result<(), Ungranted> {
+        let mut state = self.lock();
+        let granted = state.coordinator.retry_pair(device, peer, Instant::now());
+        self.carry_out(state);
+        granted
+    }
+
+    /// Somebody looks at a pair: its ends measure for a while.
+    pub fn watch_pair(&self, device: NodeId, peer: NodeId) {
+        let mut state = self.lock();
+        state.coordinator.watch_pair(device, peer, Instant::now());
+        self.carry_out(state);
+    }
+
+    /// The last pings that were asked of a pair.
+    pub fn ping_run(&self, device: NodeId, peer: NodeId) -> Option<PingRun> {
+        self.lock().coordinator.ping_run(device, peer, Instant::now())
+    }
+
+    /// How long it is until a pair may be asked for another try.
+    pub fn retry_again_in(&self, device: NodeId, peer: NodeId) -> Option<Duration> {
+        self.lock().coordinator.retry_again_in(device, peer, Instant::now())
+    }
+
+    /// What agents reported and what is not written down yet.
+    pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().expect("nothing panics while it holds the recorder")
     }
 
     /// An active device, as far as the control plane needs it; answers also while the database does not.
@@ -281,7 +331,14 @@ impl Hub {
 
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
         let to = report.peer;
-        if self.lock().coordinator.handle_path_report(device, report, at) {
+        let mut state = self.lock();
+        if state.coordinator.handle_path_report(device, report, at) {
+            // as the coordinator holds it: within reason
+            let held = state.coordinator.paths(device).find(|path| path.report.peer == to).cloned();
+            drop(state);
+            if let Some(path) = held {
+                self.recorder().note(Way { from: device, to }, &path.report, at);
+            }
             self.tell(LiveEvent::Path { from: device, to });
         }
     }

@@ -3,6 +3,7 @@
 mod actor;
 mod address_pool;
 mod device;
+pub mod history;
 mod invite;
 mod role;
 

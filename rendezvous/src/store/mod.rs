@@ -11,6 +11,7 @@ mod device;
 mod invite;
 mod network;
 mod open;
+mod path_history;
 mod registry;
 mod session;
 mod setup_token;

@@ -1,6 +1,6 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
-use super::{address, admin_user, audit, change, device, invite, network, session, setup_token};
+use super::{address, admin_user, audit, change, device, invite, network, path_history, session, setup_token};
 
 /// Asks nothing; answers whether anybody answers.
 pub(super) const PING: &str = "SELECT 1";
@@ -14,6 +14,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     device::STATEMENTS,
     invite::STATEMENTS,
     network::STATEMENTS,
+    path_history::STATEMENTS,
     session::STATEMENTS,
     setup_token::STATEMENTS,
     &[("ping", PING)],

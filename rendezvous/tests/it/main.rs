@@ -6,6 +6,7 @@ mod api;
 mod browser;
 mod common;
 mod control;
+mod history;
 mod program;
 mod store;
 mod udp;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic, UnixTime};
+use warren_rendezvous::domain::history::{Kind, Kinds, PathChange, PathName, Point, Rtts, Sample, Span, Way};
 use warren_rendezvous::domain::{Device, DeviceName, DeviceState, Role};
 use warren_rendezvous::store::{AdminUser, AuditEntry, ChangeKind, NetworkRow, NewSession, Store, StoredInvite};
 
@@ -292,5 +293,66 @@ async fn concurrent_writers_are_put_in_one_order() {
 
         revisions.sort_unstable();
         assert_eq!(revisions, (1..=8).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_point_takes_in_what_else_falls_into_its_slot() {
+    for (_dir, store) in stores().await {
+        let way = Way { from: NodeId::new([1; 16]), to: NodeId::new([2; 16]) };
+        let sample = |kind, rtts, bytes| Sample {
+            kinds: Kinds::of(kind),
+            rtts,
+            probes: 2,
+            lost: 1,
+            rx_bytes: bytes,
+            tx_bytes: 1,
+        };
+        let samples = [
+            sample(Kind::None, None, 1),
+            sample(Kind::Direct, Some(Rtts::of(500)), 1 << 40),
+            sample(Kind::Direct, Some(Rtts::of(200)), 3),
+            sample(Kind::Relay, None, 4),
+            sample(Kind::Direct, Some(Rtts::of(300)), 5),
+        ];
+        let mut whole = Sample::default();
+        let mut tx = store.begin().await.unwrap();
+        for sample in samples {
+            whole.merge(&sample);
+            tx.merge_path_point(way, Span::Hour, &Point { at: at(3600), sample }).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        let points = store.path_points(way, Span::Hour, at(0)).await.unwrap();
+
+        assert_eq!(points, [Point { at: at(3600), sample: whole }]);
+        assert_eq!(whole.rtts.map(|rtts| (rtts.min, rtts.max, rtts.count)), Some((200, 500, 3)));
+        assert_eq!(store.path_points(way, Span::Fine, at(0)).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn the_newest_changes_of_a_path_are_kept() {
+    for (_dir, store) in stores().await {
+        let way = Way { from: NodeId::new([1; 16]), to: NodeId::new([2; 16]) };
+        let name = |kind| PathName { kind, via: "ipv4".to_owned() };
+        let change = |secs| PathChange {
+            at: at(secs),
+            from: name(Kind::Direct),
+            to: name(Kind::Relay),
+            remote: "192.0.2.1:1".to_owned(),
+            reason: "no-answer".to_owned(),
+        };
+        let mut tx = store.begin().await.unwrap();
+        for secs in 1..=250 {
+            tx.insert_path_change(way, &change(secs)).await.unwrap();
+        }
+        tx.trim_path_changes(way).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let kept = store.path_changes(way, at(0)).await.unwrap();
+
+        assert_eq!((kept.len(), &kept[0], &kept[199]), (200, &change(250), &change(51)));
+        assert_eq!(store.path_changes(Way { from: way.to, to: way.from }, at(0)).await.unwrap(), []);
     }
 }
