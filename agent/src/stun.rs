@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use stun_rs::attributes::stun::XorMappedAddress;
 use stun_rs::methods::BINDING;
 use stun_rs::{MessageClass, MessageDecoder, MessageEncoder, StunMessageBuilder, TransactionId};
+use warren_proto::control::voucher::{self, Voucher};
 use warren_proto::io::SocketId;
 
 /// Questions under way.
@@ -29,6 +30,8 @@ pub struct Answer {
     pub mapped: SocketAddr,
     /// From the last time it was asked to the answer.
     pub rtt: Duration,
+    /// The server's word for it, where the server is a rendezvous.
+    pub voucher: Option<Voucher>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Stun {
         let mapped = *message.get::<XorMappedAddress>()?.as_xor_mapped_address().ok()?.socket_address();
         let query = self.queries.swap_remove(position);
         let rtt = now.saturating_duration_since(query.sent_at);
-        Some(Answer { server: from, socket: query.socket, mapped, rtt })
+        Some(Answer { server: from, socket: query.socket, mapped, rtt, voucher: voucher::find(datagram) })
     }
 
     /// The next request that is due, with where to send it and by which socket.
@@ -75,6 +78,11 @@ impl Stun {
         query.send_at = now + RETRANSMIT_AFTER;
         query.sent_at = now;
         Some((query.server, query.socket, request(query.id)))
+    }
+
+    /// There is no way to a server from here: nothing more is asked there.
+    pub fn give_up(&mut self, server: SocketAddr) {
+        self.queries.retain(|query| query.server != server);
     }
 
     /// When `poll_transmit` has something to do next.
@@ -98,10 +106,11 @@ fn request(id: [u8; 12]) -> Vec<u8> {
         StunMessageBuilder::new(BINDING, MessageClass::Request).with_transaction_id(TransactionId::from(id)).build();
     let mut datagram = vec![0; HEADER_LEN];
     MessageEncoder::default().encode(&mut datagram, &message).expect("a request without attributes is a header");
+    voucher::append(&mut datagram, &[0; 16]);
     datagram
 }
 
-/// RFC 8489 section 5: the header, which is all a binding request needs.
+/// RFC 8489 section 5: the header.
 const HEADER_LEN: usize = 20;
 /// RFC 8489's 500 ms are for the whole internet and all servers; a lost packet should not cost half a second here.
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(200);
@@ -123,7 +132,7 @@ mod tests {
 
         let answer = stun.handle_datagram(to, &answer_to(&asked), now + Duration::from_millis(30)).unwrap();
 
-        assert_eq!(answer.mapped, mapped());
+        assert_eq!((answer.mapped, answer.voucher), (mapped(), Some([7; 16])));
         assert_eq!(answer.rtt, Duration::from_millis(30));
         assert!(stun.is_idle());
     }
@@ -161,6 +170,19 @@ mod tests {
         assert!(stun.is_idle());
     }
 
+    #[test]
+    fn a_server_there_is_no_way_to_is_not_asked_again() {
+        let now = Instant::now();
+        let mut stun = Stun::default();
+        stun.ask("[2001:db8::1]:3478".parse().unwrap(), None, [7; 12], now);
+        stun.ask(server(), None, [8; 12], now);
+
+        stun.give_up("[2001:db8::1]:3478".parse().unwrap());
+
+        assert_eq!(stun.poll_transmit(now).map(|(to, ..)| to), Some(server()));
+        assert_eq!(stun.poll_transmit(now), None);
+    }
+
     fn server() -> SocketAddr {
         "203.0.113.1:3478".parse().unwrap()
     }
@@ -178,6 +200,8 @@ mod tests {
         let mut datagram = vec![0; 100];
         let length = MessageEncoder::default().encode(&mut datagram, &message).unwrap();
         datagram.truncate(length);
+        assert_eq!(voucher::find(request), Some([0; 16]));
+        voucher::append(&mut datagram, &[7; 16]);
         datagram
     }
 }

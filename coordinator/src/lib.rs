@@ -120,6 +120,8 @@ pub struct Coordinator {
 struct Online {
     presence: Presence,
     relay: Option<SocketAddr>,
+    /// Its IPv4 address as STUN sees it, where the control connection comes over IPv6.
+    vouched: Option<SocketAddr>,
     candidates: Option<CandidateSet>,
     paths: BTreeMap<NodeId, ReportedPath>,
     /// Its owner wants it to use the relay only.
@@ -205,7 +207,8 @@ impl Coordinator {
             self.forget_connection(device);
         }
         let paths = BTreeMap::new();
-        self.online.insert(device, Online { presence, relay, candidates: None, paths, relay_only: false });
+        self.online
+            .insert(device, Online { presence, relay, vouched: None, candidates: None, paths, relay_only: false });
         for map in self.roster.maps_since(revision, |id| standing(&self.online, id)) {
             self.send(device, ToAgent::Map(map));
         }
@@ -232,6 +235,13 @@ impl Coordinator {
         if online.presence.observed != observed {
             online.presence.observed = observed;
             self.send(device, ToAgent::Observed(observed));
+        }
+    }
+
+    /// An address of a device that was seen elsewhere than on its connection, as somebody vouches who is to be believed.
+    pub fn handle_vouched(&mut self, device: NodeId, addr: SocketAddr) {
+        if let Some(online) = self.online.get_mut(&device) {
+            online.vouched = Some(addr).filter(|addr| addr.is_ipv4() && is_usable(*addr));
         }
     }
 
@@ -321,6 +331,15 @@ impl Coordinator {
 
     fn send(&mut self, to: NodeId, message: ToAgent) {
         self.outputs.push_back(Output::Send { to, message });
+    }
+}
+
+impl Online {
+    /// Its IPv4 address as we see it, or somebody whom we believe.
+    fn seen_v4(&self) -> Option<SocketAddr> {
+        let observed = self.presence.observed;
+        // a WebSocket's client has no port that a peer could reach
+        if observed.is_ipv4() && observed.port() != 0 { Some(observed) } else { self.vouched }
     }
 }
 

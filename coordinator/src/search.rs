@@ -100,12 +100,12 @@ impl Coordinator {
         self.searches.forget_old(now);
         for (key, since) in std::mem::take(&mut self.searches.waiting) {
             // a pair that has come apart or needs no search any more has lost its turn
-            let Some((cost, observed)) = self.search_of(key) else { continue };
-            let addresses = observed.map(|addr| addr.ip());
+            let Some((cost, seen)) = self.search_of(key) else { continue };
+            let addresses = seen.map(|addr| addr.ip());
             let room = addresses.iter().all(|address| self.searches.has_room(*address, cost));
             if room && !self.searches.is_busy(key, now) {
                 self.searches.granted.push_back(Grant { at: now, key, addresses, cost, over: false });
-                self.start_search(key, observed);
+                self.start_search(key, seen);
             } else {
                 self.searches.waiting.push_back((key, since));
             }
@@ -118,19 +118,18 @@ impl Coordinator {
         let [low, high] = key.map(|device| self.online.get(&device));
         let (low, high) = (low?, high?);
         let search = PortSearch::between(&low.candidates.as_ref()?.nat, &high.candidates.as_ref()?.nat)?;
-        let observed = [low.presence.observed, high.presence.observed];
-        let possible = self.pairs.is_open(key) && observed.iter().all(SocketAddr::is_ipv4);
-        possible.then_some((search.cost(), observed))
+        let seen = [low.seen_v4()?, high.seen_v4()?];
+        self.pairs.is_open(key).then_some((search.cost(), seen))
     }
 
-    fn start_search(&mut self, key: Key, observed: [SocketAddr; 2]) {
+    fn start_search(&mut self, key: Key, seen: [SocketAddr; 2]) {
         let attempt = self.rng.next_u64();
         let [Some(low), Some(high)] = key.map(|device| self.online.get(&device)) else { return };
         let delays = start_delays([low.presence.rtt, high.presence.rtt]);
         for (side, delay) in delays.into_iter().enumerate() {
             // at most two seconds, see `timing`
             let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-            let search = Some(observed[1 - side]);
+            let search = Some(seen[1 - side]);
             self.send(key[side], ToAgent::Start(Start { peer: key[1 - side], attempt, delay_ms, search }));
         }
     }

@@ -343,6 +343,23 @@ fn a_device_has_one_search_at_a_time_and_the_others_wait() {
 }
 
 #[test]
+fn a_device_that_comes_over_ipv6_is_searched_for_where_stun_vouches_for_it() {
+    let mut world = World::with_members(2);
+    world.arrive(1).arrive(2).settle();
+    let over_v6 = "[2001:db8::2]:40002".parse().unwrap();
+    world.coordinator.handle_measurement(id(2), over_v6, Duration::from_millis(20));
+    world.behind(1, NatMapping::EndpointIndependent).behind(2, NatMapping::EndpointDependent).connect(1, 2);
+
+    world.search(1, 2);
+    assert_eq!(world.searches_to(1), []);
+    world.coordinator.handle_vouched(id(2), elsewhere(2));
+    world.search(1, 2);
+
+    assert_eq!(world.searches_to(1), [elsewhere(2)]);
+    assert_eq!(world.searches_to(2), [observed(1)]);
+}
+
+#[test]
 fn a_device_whose_address_changed_is_told_the_new_one() {
     let mut world = World::with_members(1);
     world.arrive(1).settle();

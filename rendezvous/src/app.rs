@@ -20,6 +20,7 @@ use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
 use crate::limits::SourceLimit;
 use crate::relay::Table;
 use crate::store::{DatabaseUrl, NetworkRow, Store};
+use crate::voucher::Vouchers;
 
 /// The server's state. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ struct Inner {
     enrolments: Mutex<SourceLimit>,
     tunnels: Tunnels,
     address_learned: Notify,
+    vouchers: Vouchers,
 }
 
 impl App {
@@ -59,6 +61,7 @@ impl App {
         let rng = Mutex::new(rng);
         let clock = Box::new(clock);
         let tunnels = Tunnels::new(Instant::now());
+        let vouchers = Vouchers::new(server_key.voucher_secret());
         Ok(Self(Arc::new(Inner {
             config,
             store,
@@ -72,6 +75,7 @@ impl App {
             enrolments,
             tunnels,
             address_learned: Notify::new(),
+            vouchers,
         })))
     }
 
@@ -118,6 +122,11 @@ impl App {
     /// Told when a browser has shown how the world reaches us.
     pub fn address_learned(&self) -> &Notify {
         &self.0.address_learned
+    }
+
+    /// What STUN vouches for.
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.0.vouchers
     }
 
     /// Wall-clock time.

@@ -106,6 +106,11 @@ impl ServerKey {
         Sha256::new().chain_update(b"warren stateless reset v1").chain_update(&self.pkcs8).finalize().into()
     }
 
+    /// Makes what STUN vouches with; all that serve one network under this key know each other's.
+    pub fn voucher_secret(&self) -> [u8; 32] {
+        Sha256::new().chain_update(b"warren voucher v1").chain_update(&self.pkcs8).finalize().into()
+    }
+
     /// What invites carry and agents compare.
     pub fn pin(&self) -> [u8; 32] {
         Sha256::digest(&self.spki).into()

@@ -24,6 +24,7 @@ pub mod router;
 pub mod self_check;
 pub mod store;
 pub mod stun;
+pub mod voucher;
 pub mod web;
 pub mod web_server;
 mod web_tls;

@@ -3,7 +3,8 @@
 //!
 //! A response is longer than a bare request, so a forged source could be made to receive a little more than was sent:
 //! each source prefix gets a small rate, and nothing but a well-formed binding request is answered. The answer comes from
-//! the address that was asked, wherever the host has several: whoever asks believes no other.
+//! the address that was asked, wherever the host has several: whoever asks believes no other. Who asks for it gets our
+//! word for the address as well (`voucher`).
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -18,7 +19,11 @@ use stun_rs::{MessageClass, MessageDecoderBuilder, MessageEncoderBuilder, StunMe
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use warren_proto::control::voucher;
+use warren_proto::keys::UnixTime;
+
 use crate::limits::{SourceLimit, canonical};
+use crate::voucher::Vouchers;
 
 /// The two sockets.
 #[derive(Debug)]
@@ -78,14 +83,15 @@ impl Stun {
     }
 
     /// Answers until it is dropped.
-    pub async fn run(self) {
+    pub async fn run(self, vouchers: &Vouchers, now: impl Fn() -> UnixTime) {
         let limit = Mutex::new(SourceLimit::new(PER_SECOND, BURST, Instant::now()));
         let [first, second] = self.sockets;
-        tokio::join!(serve(first, &limit), serve(second, &limit));
+        let answer = |request: &[u8], from| answer(request, from, vouchers, now());
+        tokio::join!(serve(first, &limit, &answer), serve(second, &limit, &answer));
     }
 }
 
-async fn serve(socket: Socket, limit: &Mutex<SourceLimit>) {
+async fn serve(socket: Socket, limit: &Mutex<SourceLimit>, answer: &impl Fn(&[u8], SocketAddr) -> Option<Vec<u8>>) {
     let mut buffer = [0; LARGEST];
     loop {
         // an error is an ICMP answer to an earlier response: it does not concern the next request
@@ -100,7 +106,7 @@ async fn serve(socket: Socket, limit: &Mutex<SourceLimit>) {
 }
 
 /// The response to a binding request; `None` for anything else.
-fn answer(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+fn answer(request: &[u8], from: SocketAddr, vouchers: &Vouchers, at: UnixTime) -> Option<Vec<u8>> {
     // two zero bits, the method and class of a binding request, a length of whole words, the magic cookie
     let [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..] = request else { return None };
     let (message, len) = MessageDecoderBuilder::default().build().decode(request).ok()?;
@@ -113,7 +119,11 @@ fn answer(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
         .build();
     let mut buffer = [0; 64];
     let len = MessageEncoderBuilder::default().build().encode(&mut buffer, &response).ok()?;
-    Some(buffer[..len].to_vec())
+    let mut response = buffer[..len].to_vec();
+    if voucher::find(request).is_some() {
+        voucher::append(&mut response, &vouchers.make(from, at));
+    }
+    Some(response)
 }
 
 /// Longer than any request we would answer.
@@ -124,7 +134,16 @@ const BURST: f32 = 100.0;
 
 #[cfg(test)]
 mod tests {
+    use warren_proto::control::Vouched;
+
     use super::*;
+
+    const VOUCHERS: Vouchers = Vouchers::new([7; 32]);
+    const AT: UnixTime = UnixTime::from_secs(1_000_000);
+
+    fn reply(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+        answer(request, from, &VOUCHERS, AT)
+    }
 
     fn request() -> Vec<u8> {
         let mut bytes = vec![0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xa4, 0x42];
@@ -137,7 +156,7 @@ mod tests {
         for from in ["203.0.113.9:40000", "[2001:db8::9]:40000"] {
             let from: SocketAddr = from.parse().unwrap();
 
-            let response = answer(&request(), from).unwrap();
+            let response = reply(&request(), from).unwrap();
 
             let (message, _) = MessageDecoderBuilder::default().build().decode(&response).unwrap();
             let attribute = message.get::<XorMappedAddress>().unwrap().as_xor_mapped_address().unwrap();
@@ -147,11 +166,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn who_asks_for_our_word_gets_it_for_hardly_more_than_it_sent() {
+        let from: SocketAddr = "203.0.113.9:40000".parse().unwrap();
+        let mut asking = request();
+        voucher::append(&mut asking, &[0; 16]);
+
+        let response = reply(&asking, from).unwrap();
+
+        let voucher = voucher::find(&response).unwrap();
+        assert!(VOUCHERS.is_ours(&Vouched { addr: from, voucher }, AT));
+        assert_eq!((asking.len(), response.len()), (40, 52));
+        let (message, _) = MessageDecoderBuilder::default().build().decode(&response).unwrap();
+        let mapped = message.get::<XorMappedAddress>().unwrap().as_xor_mapped_address().unwrap();
+        assert_eq!(*mapped.socket_address(), from);
+    }
+
     #[tokio::test]
     async fn the_answer_comes_from_the_address_that_was_asked() {
         let stun = Stun::bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
         let port = stun.addrs().unwrap()[0].port();
-        let service = tokio::spawn(stun.run());
+        let service = tokio::spawn(async move { stun.run(&VOUCHERS, || AT).await });
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
 
         for asked in [[127, 0, 0, 1], [127, 0, 0, 2]].map(|ip| SocketAddr::from((ip, port))) {
@@ -174,7 +209,7 @@ mod tests {
         no_cookie[4] = 0;
 
         for bad in [&b""[..], &request()[..19], &response, &long, &no_cookie] {
-            assert_eq!(answer(bad, from), None, "{bad:?}");
+            assert_eq!(reply(bad, from), None, "{bad:?}");
         }
     }
 }

@@ -153,7 +153,8 @@ impl Rendezvous {
             | ToServer::Logout
             | ToServer::Pinged(_)
             | ToServer::Preferences(_)
-            | ToServer::Search(_) => {}
+            | ToServer::Search(_)
+            | ToServer::Vouched(_) => {}
         })
     }
 

@@ -10,7 +10,7 @@ use warren_proto::keys::NodeId;
 use warren_proto::node::Event;
 use warren_proto::path::{Selection, Via};
 
-use super::attachment::Mesh;
+use super::attachment::{Attachment, Mesh};
 use super::waiting::Asker;
 use super::{SlowPath, Tools, settings, status};
 use crate::data_plane::{Fib, Upcall};
@@ -32,10 +32,21 @@ impl SlowPath {
                 if mesh.surroundings.handle_stun(from, &bytes, now) {
                     mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
                 }
+                self.show_voucher();
                 self.close_unused_sockets();
             }
             Upcall::WakeInbound(spi) => mesh.node.handle_wake(spi, now),
             Upcall::WakeOutbound(peer) => mesh.node.handle_wake_outbound(peer, now),
+        }
+    }
+
+    /// Shows the server where its STUN service saw us, unless its control plane sees that for itself.
+    fn show_voucher(&mut self) {
+        let Some(Attachment { client, mesh: Some(mesh), .. }) = &mut self.attachment else { return };
+        let Some(vouched) = mesh.surroundings.take_vouched() else { return };
+        let seen = client.link().is_none_or(|link| link.udp_server().is_none_or(|server| server.is_ipv4()));
+        if !seen && !client.send(ToServer::Vouched(vouched)) {
+            debug!("a message to the rendezvous found its queue full");
         }
     }
 

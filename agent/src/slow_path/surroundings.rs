@@ -1,10 +1,11 @@
 //! What is around this device: its own addresses, the servers' views of it, and the questions under way to learn more.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use warren_proto::control::CandidateSet;
+use warren_proto::control::{CandidateSet, Vouched};
 use warren_proto::io::SocketId;
 
 use super::random;
@@ -21,6 +22,8 @@ pub(super) struct Surroundings {
     servers: Vec<SocketAddr>,
     answers: Vec<Answer>,
     again_at: Option<Instant>,
+    /// The newest address that a server vouches for, until it is taken.
+    vouched: Option<Vouched>,
     /// A look at how the NAT numbers its mappings: the questions in order, and what was answered.
     sample: Option<Vec<(SocketAddr, SocketId, Option<SocketAddr>)>>,
 }
@@ -34,6 +37,7 @@ impl Surroundings {
             servers: Vec::new(),
             answers: Vec::new(),
             again_at: None,
+            vouched: None,
             sample: None,
         }
     }
@@ -106,6 +110,9 @@ impl Surroundings {
         if let Some(socket) = answer.socket {
             return self.handle_sample(answer.server, socket, answer.mapped);
         }
+        if let Some(voucher) = answer.voucher.filter(|_| answer.mapped.is_ipv4()) {
+            self.vouched = Some(Vouched { addr: answer.mapped, voucher });
+        }
         self.answers.retain(|known| known.server != answer.server);
         self.answers.push(answer);
         let news = self.gatherer.note_seen(answer.server, answer.mapped, now);
@@ -113,6 +120,11 @@ impl Surroundings {
             self.sample(now);
         }
         news
+    }
+
+    /// The newest IPv4 address that a server vouches for, once.
+    pub(super) fn take_vouched(&mut self) -> Option<Vouched> {
+        self.vouched.take()
     }
 
     fn handle_sample(&mut self, server: SocketAddr, socket: SocketId, mapped: SocketAddr) -> bool {
@@ -140,6 +152,9 @@ impl Surroundings {
             let sent = socket.map_or_else(|| sockets.send(&datagram), |socket| sockets.send_by(socket, &datagram));
             if let Err(error) = sent {
                 debug!(%error, "a STUN server cannot be asked");
+                if leads_nowhere(&error) {
+                    self.stun.give_up(to);
+                }
             }
         }
         !self.stun.uses_auxiliaries() && self.end_sample()
@@ -170,6 +185,13 @@ impl Surroundings {
             ServerDistance { addr: *server, rtt_ms: answer.map(|answer| crate::report::milliseconds(answer.rtt)) }
         })
     }
+}
+
+/// Whether the host has no way to a server, as one without IPv6 has to the server's IPv6 address. A change of the network
+/// is noticed, and then all are asked again.
+fn leads_nowhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
 }
 
 /// Two sockets with two servers make as many mappings as tell whether they are counted.

@@ -170,7 +170,8 @@ async fn converse(connection: Connection, mut send: SendStream, mut receive: Rec
         | ToServer::PathReport(_)
         | ToServer::Pinged(_)
         | ToServer::Preferences(_)
-        | ToServer::Search(_)) => panic!("{other:?} is no first message"),
+        | ToServer::Search(_)
+        | ToServer::Vouched(_)) => panic!("{other:?} is no first message"),
     }
     write(&mut send, &ToAgent::Welcome(welcome(&connection, shared))).await;
     write(&mut send, &ToAgent::Map(map())).await;

@@ -7,7 +7,7 @@ use prost::Message;
 use super::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
     MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
-    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
+    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
 };
 use crate::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
@@ -71,6 +71,9 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
         }
         ToServer::Search(peer) => Body::Search(wire::Search { peer: id(peer) }),
         ToServer::Pinged(pinged) => Body::Pinged(encode_pinged(pinged)),
+        ToServer::Vouched(vouched) => {
+            Body::Vouched(wire::Vouched { addr: vouched.addr.to_string(), voucher: vouched.voucher.to_vec() })
+        }
     };
     wire::ToServer { body: Some(body) }.encode_to_vec()
 }
@@ -126,6 +129,10 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
         Body::Preferences(preferences) => ToServer::Preferences(Preferences { relay_only: preferences.relay_only }),
         Body::Search(search) => ToServer::Search(node(&search.peer)?),
         Body::Pinged(pinged) => ToServer::Pinged(decode_pinged(pinged)?),
+        Body::Vouched(vouched) => {
+            let voucher = vouched.voucher.as_slice().try_into().map_err(|_| DecodeError::Field("voucher"))?;
+            ToServer::Vouched(Vouched { addr: addr(&vouched.addr, "addr")?, voucher })
+        }
     })
 }
 

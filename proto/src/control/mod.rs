@@ -7,6 +7,7 @@
 mod convert;
 mod invite;
 pub mod tunnel;
+pub mod voucher;
 
 use std::net::SocketAddr;
 
@@ -14,6 +15,7 @@ use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic
 
 pub use crate::candidate::{CandidateSet, NatMapping, NatReport};
 pub use invite::{InvalidInvite, Invite, usual_web};
+pub use voucher::Vouched;
 
 /// The version of these messages that this build speaks.
 pub const PROTOCOL: u32 = 1;
@@ -64,6 +66,8 @@ pub enum ToServer {
     /// Asks for a start with which both may search for a port.
     Search(NodeId),
     Pinged(Pinged),
+    /// Shows where a STUN server saw this device.
+    Vouched(Vouched),
 }
 
 /// A message of the rendezvous.

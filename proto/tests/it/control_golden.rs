@@ -8,7 +8,7 @@ use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDAT
 use warren_proto::control::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
     MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
-    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Welcome,
+    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
@@ -227,6 +227,7 @@ fn to_server() -> Vec<(&'static str, ToServer)> {
         ("path-report-counting", ToServer::PathReport(counting_report())),
         ("pinged", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: Some(ping_answer()) })),
         ("pinged-silence", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: None })),
+        ("vouched", ToServer::Vouched(Vouched { addr: address("203.0.113.7:40000"), voucher: [0xa7; 16] })),
     ]
 }
 

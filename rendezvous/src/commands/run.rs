@@ -68,7 +68,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     tokio::select! {
         () = listener.run(app, services) => {}
         () = web.run() => {}
-        () = stun.run() => {}
+        () = stun.run(app.vouchers(), || app.now()) => {}
         () = app.hub().run(app.store()) => {}
         () = public.follow(app, host, ports) => {}
         () = keep_tidy(app) => {}

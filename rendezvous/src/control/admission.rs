@@ -43,7 +43,8 @@ pub(super) async fn admit(
         | ToServer::PathReport(_)
         | ToServer::Pinged(_)
         | ToServer::Preferences(_)
-        | ToServer::Search(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
+        | ToServer::Search(_)
+        | ToServer::Vouched(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
     }
 }
 

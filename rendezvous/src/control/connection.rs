@@ -146,6 +146,11 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
         ToServer::AttemptReport(report) => app.hub().handle_attempt_report(device, report),
         ToServer::Pinged(pinged) => app.hub().handle_pinged(device, pinged),
         ToServer::Preferences(preferences) => app.hub().handle_preferences(device, preferences),
+        ToServer::Vouched(vouched) => {
+            if app.vouchers().is_ours(&vouched, app.now()) {
+                app.hub().handle_vouched(device, vouched.addr);
+            }
+        }
         ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
     }
     Ok(())

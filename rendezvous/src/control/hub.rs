@@ -329,6 +329,10 @@ impl Hub {
         self.carry_out(state);
     }
 
+    pub(super) fn handle_vouched(&self, device: NodeId, addr: SocketAddr) {
+        self.lock().coordinator.handle_vouched(device, addr);
+    }
+
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
         let to = report.peer;
         let mut state = self.lock();
