@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
+use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, is_usable};
 use warren_proto::control::{CandidateSet, NatMapping, NatReport};
 
 /// What is known of this device's addresses.
@@ -107,8 +107,9 @@ impl Gatherer {
             (_, false) => NatMapping::EndpointDependent,
         };
         let preserves_port = v4.iter().all(|mapped| mapped.port() == self.port);
+        let fresh: Vec<u16> = self.fresh.iter().copied().collect();
         // whether devices take part in searches is the core's to say
-        NatReport { mapping, preserves_port, allocation: self.allocation(), searches: false }
+        NatReport { mapping, preserves_port, allocation: Allocation::of(&fresh), searches: false }
     }
 
     /// Notes the external ports of mappings made one after the other, none of which existed before.
@@ -126,25 +127,6 @@ impl Gatherer {
         let servers = self.seen_from.values().filter(|mapped| mapped.is_ipv4()).count();
         // one port of each tells nothing of the other ports
         servers > by_address.len() && by_address.values().all(|seen| seen.len() == 1)
-    }
-
-    /// What the fresh mappings say of how ports are given out.
-    fn allocation(&self) -> Option<Allocation> {
-        let newest: Vec<i32> = self.fresh.iter().rev().take(ENOUGH_FRESH).rev().map(|port| i32::from(*port)).collect();
-        if newest.len() < ENOUGH_FRESH {
-            return None;
-        }
-        let steps: Vec<i32> = newest.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let up = steps[0].signum();
-        let counted = up != 0 && steps.iter().all(|step| step.signum() == up && step.abs() <= MAX_DELTA.into());
-        // others behind the NAT take numbers of the same sequence: what all steps are multiples of is its own
-        let own = steps.iter().fold(0, |all, step| greatest_common_divisor(all, step.abs()));
-        Some(Allocation {
-            delta: i16::try_from(own * up).ok().filter(|_| counted),
-            last: *self.fresh.back()?,
-            lowest: *self.fresh.iter().min()?,
-            highest: *self.fresh.iter().max()?,
-        })
     }
 
     /// All addresses to offer, best first, without repetition, cut to the allowed number.
@@ -176,10 +158,6 @@ impl Gatherer {
     }
 }
 
-const fn greatest_common_divisor(a: i32, b: i32) -> i32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
 /// Puts the address the kernel uses `towards` the server first: the most likely to be reached by others.
 pub fn preferred_first(mut hosts: Vec<IpAddr>, towards: Option<SocketAddr>) -> Vec<IpAddr> {
     let first = towards.and_then(source_towards);
@@ -206,8 +184,6 @@ const MAX_REFLEXIVE: usize = 6;
 const MAX_SERVERS: usize = 24;
 /// Fresh mappings that are remembered: their range is the guess of a carrier's block of ports.
 const MAX_FRESH: usize = 32;
-/// Fresh mappings in a row that tell whether they are counted: three small steps one way do not happen by chance.
-const ENOUGH_FRESH: usize = 4;
 
 #[cfg(test)]
 mod tests {

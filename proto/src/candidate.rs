@@ -81,6 +81,29 @@ pub struct Allocation {
     pub highest: u16,
 }
 
+impl Allocation {
+    /// What external ports of mappings made one after the other say of how a NAT gives them out; nothing, if there are
+    /// too few.
+    pub fn of(fresh: &[u16]) -> Option<Self> {
+        let newest = fresh.last_chunk::<ENOUGH_FRESH>()?.map(i32::from);
+        let steps: Vec<i32> = newest.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let up = steps[0].signum();
+        let counted = up != 0 && steps.iter().all(|step| step.signum() == up && step.abs() <= MAX_DELTA.into());
+        // others behind the NAT take numbers of the same sequence: what all steps are multiples of is its own
+        let own = steps.iter().fold(0, |all, step| greatest_common_divisor(all, step.abs()));
+        Some(Self {
+            delta: i16::try_from(own * up).ok().filter(|_| counted),
+            last: *fresh.last()?,
+            lowest: *fresh.iter().min()?,
+            highest: *fresh.iter().max()?,
+        })
+    }
+}
+
+const fn greatest_common_divisor(a: i32, b: i32) -> i32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 /// Mapping behaviour (RFC 4787 section 4.1), as far as the vantage points tell it apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum NatMapping {
@@ -178,6 +201,8 @@ impl PortSearch {
     }
 }
 
+/// Fresh mappings in a row that tell whether they are counted: three small steps one way do not happen by chance.
+pub const ENOUGH_FRESH: usize = 4;
 /// A NAT that counts ports skips few of them between two mappings.
 pub const MAX_DELTA: i16 = 16;
 /// Sockets of a birthday search: with 1,159 ports tried, 99 in 100 searches over all ports meet one of them.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use warren_proto::control::{ToAgent, ToServer};
+use warren_proto::io::SocketId;
 
 use crate::host::HostId;
 use crate::net::{Realm, USUAL_TTL};
@@ -24,6 +25,8 @@ pub(crate) enum Message {
     FrameUp(u32, Vec<u8>),
     /// The connection is kept alive, and with it the NATs' mappings.
     KeepAlive,
+    /// STUN servers' answers to questions from fresh sockets, in the order in which they were asked.
+    Looked(u32, Vec<u16>),
     /// A STUN server's answer.
     Seen(u32, SocketAddr, SocketAddr),
     ToAgent(u32, Vec<u8>),
@@ -62,6 +65,7 @@ impl World {
             Message::Ended(number)
             | Message::FrameDown(number, _)
             | Message::FrameUp(number, _)
+            | Message::Looked(number, _)
             | Message::Seen(number, ..)
             | Message::ToAgent(number, _)
             | Message::ToServer(number, _) => number,
@@ -75,6 +79,10 @@ impl World {
             Message::FrameDown(_, frame) => self.hand_over(host, RELAY, &frame),
             Message::FrameUp(_, frame) => self.relay(stream_address(host), &frame),
             Message::KeepAlive => {}
+            Message::Looked(_, ports) => {
+                self.hosts[host].surroundings.note_fresh(&ports);
+                self.offer(host);
+            }
             Message::Seen(_, server, mapped) => self.note_seen(host, server, mapped),
             Message::ToAgent(_, bytes) => self.handle_to_agent(host, &bytes),
             Message::ToServer(_, bytes) => {
@@ -152,9 +160,27 @@ impl World {
         }
     }
 
+    /// Asks the servers by two new sockets, which are closed afterwards: every answer shows the next mapping's port.
+    pub(crate) fn look_at_nat(&mut self, host: HostId) {
+        let mut ports = Vec::new();
+        for socket in SAMPLERS {
+            let port = self.hosts[host].port_of(socket);
+            let seen = STUN.map(|server| self.leave_by(host, port, server, USUAL_TTL));
+            ports.extend(seen.into_iter().flatten().map(|flight| flight.from.port()));
+        }
+        self.hosts[host].close_unused_sockets();
+        let number = self.hosts[host].connection;
+        let delay = self.hosts[host].link.one_way * 2 + self.link.one_way * 2;
+        self.enqueue(delay, What::Control(host, Message::Looked(number, ports)));
+    }
+
     fn note_seen(&mut self, host: HostId, server: SocketAddr, mapped: SocketAddr) {
         if self.has_udp(host) && self.hosts[host].surroundings.note_seen(server, mapped) {
             self.offer(host);
+        }
+        // the second one's answer tells whether there is anything to look at
+        if server == STUN[1] && self.hosts[host].surroundings.wants_look() {
+            self.look_at_nat(host);
         }
     }
 
@@ -170,7 +196,7 @@ impl World {
         match self.leave(host, CONTROL, USUAL_TTL) {
             Some(flight) => flight.from,
             // over TCP: the port means nothing
-            None => SocketAddr::new(self.outermost_address(host), stream_address(host).port()),
+            None => SocketAddr::new(self.outermost_address(host), 0),
         }
     }
 
@@ -217,6 +243,8 @@ fn stream_address(host: HostId) -> SocketAddr {
     SocketAddr::new(STREAMS, FIRST_STREAM + u16::try_from(host).expect("few hosts"))
 }
 
+/// As the agent's: the upper half of the numbers is the driver's.
+const SAMPLERS: [SocketId; 2] = [SocketId(1 << 63), SocketId(1 << 63 | 1)];
 /// Stands for the web server's side of streams in the relay's table.
 const STREAMS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const FIRST_STREAM: u16 = 10_000;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use warren_proto::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping, NatReport};
+use warren_proto::candidate::{Allocation, Candidate, CandidateKind, CandidateSet, NatMapping, NatReport};
 
 /// What a host knows of its addresses.
 pub(crate) struct Surroundings {
@@ -14,11 +14,13 @@ pub(crate) struct Surroundings {
     hosts: Vec<IpAddr>,
     /// Server asked -> our address as it saw us, on this network.
     seen_from: BTreeMap<SocketAddr, SocketAddr>,
+    /// External ports of mappings that did not exist before, on this network, in the order in which they were made.
+    fresh: Vec<u16>,
 }
 
 impl Surroundings {
     pub(crate) fn new(port: u16, hosts: Vec<IpAddr>) -> Self {
-        Self { epoch: 1, port, hosts, seen_from: BTreeMap::new() }
+        Self { epoch: 1, port, hosts, seen_from: BTreeMap::new(), fresh: Vec::new() }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -31,11 +33,24 @@ impl Surroundings {
         self.port = port;
         self.hosts = hosts;
         self.seen_from.clear();
+        self.fresh.clear();
     }
 
     /// Notes how `server` sees us; true when that is news.
     pub(crate) fn note_seen(&mut self, server: SocketAddr, mapped: SocketAddr) -> bool {
         self.seen_from.insert(server, mapped) != Some(mapped)
+    }
+
+    /// Notes the external ports of mappings made one after the other.
+    pub(crate) fn note_fresh(&mut self, ports: &[u16]) {
+        self.fresh.extend(ports);
+        self.fresh.drain(..self.fresh.len().saturating_sub(MAX_FRESH));
+    }
+
+    /// Whether a look at how the NAT numbers mappings is worth while, and was not taken yet.
+    pub(crate) fn wants_look(&self) -> bool {
+        let report = self.report();
+        report.mapping.is_dependent() && report.allocation.is_none()
     }
 
     /// All addresses to offer.
@@ -64,6 +79,9 @@ impl Surroundings {
             (_, false) => NatMapping::EndpointDependent,
         };
         let preserves_port = seen.iter().all(|mapped| mapped.port() == self.port);
-        NatReport { mapping, preserves_port, ..NatReport::default() }
+        NatReport { mapping, preserves_port, allocation: Allocation::of(&self.fresh), searches: false }
     }
 }
+
+/// As many as the agent remembers.
+const MAX_FRESH: usize = 32;

@@ -1,11 +1,12 @@
 //! One device: the real `Node`, and the agent's packet path in miniature.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use warren_proto::inner;
-use warren_proto::io::{Ecn, RelayChannel, Remote};
+use warren_proto::io::{Auxiliary, Ecn, RelayChannel, Remote, SocketId};
 use warren_proto::keys::{Family, NodeId};
 use warren_proto::node::{Event, Forwarding, Node};
 use warren_proto::session::{HEADROOM, InboundSa, Opened, TAILROOM};
@@ -33,6 +34,10 @@ pub struct Host {
     pub upload_loss_per_mille: u32,
     pub(crate) id: NodeId,
     pub(crate) port: u16,
+    /// Ports of the sockets beside the one that everything uses.
+    pub(crate) auxiliaries: BTreeMap<SocketId, u16>,
+    /// The port of the next one.
+    next_port: u16,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) surroundings: Surroundings,
     pub(crate) forwarding: Forwarding,
@@ -70,6 +75,8 @@ impl Host {
             upload_loss_per_mille: 0,
             id,
             port,
+            auxiliaries: BTreeMap::new(),
+            next_port: FIRST_AUXILIARY,
             interfaces,
             surroundings: Surroundings::new(port, hosts),
             forwarding: Forwarding::default(),
@@ -83,6 +90,7 @@ impl Host {
     /// Starts anew with `node`: everything that lived in memory is gone.
     pub(crate) fn start(&mut self, node: Node) {
         self.node = node;
+        self.auxiliaries.clear();
         self.forwarding = Forwarding::default();
         self.up = true;
         self.surroundings.start_epoch(self.port, self.ips());
@@ -97,10 +105,35 @@ impl Host {
         self.interfaces.iter().find(|interface| interface.ip.is_ipv4() == to.is_ipv4()).copied()
     }
 
-    /// The path in use to a peer, if it is straight.
+    /// Whether the path in use to a peer is straight.
     pub fn is_direct_to(&self, peer: NodeId) -> bool {
         let selection = self.node.peer(peer).and_then(|status| status.selection);
-        selection.is_some_and(|selection| matches!(selection.remote, Remote::Direct(_)))
+        selection.is_some_and(|selection| selection.remote.straight().is_some())
+    }
+
+    /// The port of a socket, which is opened if it is not.
+    pub(crate) fn port_of(&mut self, socket: SocketId) -> u16 {
+        let next = &mut self.next_port;
+        let open = || {
+            let port = *next;
+            *next = port.checked_add(1).unwrap_or(FIRST_AUXILIARY);
+            port
+        };
+        *self.auxiliaries.entry(socket).or_insert_with(open)
+    }
+
+    /// Closes the sockets that the node has no use for any more.
+    pub(crate) fn close_unused_sockets(&mut self) {
+        self.auxiliaries.retain(|socket, _| self.node.uses(*socket));
+    }
+
+    /// How the node calls what comes from `from` to one of our ports; nothing, if no socket is there.
+    pub(crate) fn remote(&self, from: SocketAddr, port: u16) -> Option<Remote> {
+        if port == self.port {
+            return Some(Remote::Direct(from));
+        }
+        let (socket, _) = self.auxiliaries.iter().find(|(_, open)| **open == port)?;
+        Some(Remote::Auxiliary(Auxiliary { socket: *socket, peer: from }))
     }
 
     /// Its name among peers.
@@ -144,14 +177,14 @@ impl Host {
         out
     }
 
-    /// A datagram arrives on the socket.
-    pub(crate) fn receive(&mut self, from: SocketAddr, datagram: &[u8], oracle: &mut Oracle, now: Instant) {
-        match wire::classify(datagram) {
-            Ok(Kind::Relay) => {
+    /// A datagram arrives on one of the sockets.
+    pub(crate) fn receive(&mut self, from: Remote, datagram: &[u8], oracle: &mut Oracle, now: Instant) {
+        match (wire::classify(datagram), from) {
+            (Ok(Kind::Relay), Remote::Direct(relay)) => {
                 let Ok((channel, inside)) = relay::decode(datagram) else { return };
-                self.receive_from(Remote::Relay(RelayChannel { relay: from, channel }), inside, oracle, now);
+                self.receive_from(Remote::Relay(RelayChannel { relay, channel }), inside, oracle, now);
             }
-            _ => self.receive_from(Remote::Direct(from), datagram, oracle, now),
+            _ => self.receive_from(from, datagram, oracle, now),
         }
     }
 
@@ -200,3 +233,6 @@ impl Host {
         }
     }
 }
+
+/// Above the ports that hosts have; a NAT gives out any.
+const FIRST_AUXILIARY: u16 = 52_000;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use warren_proto::io::Remote;
@@ -27,6 +27,10 @@ pub struct Oracle {
     heard: BTreeSet<(NodeId, SocketAddr)>,
     /// What went to remotes that were never heard, less what came from there.
     unheard: BTreeMap<(NodeId, SocketAddr), Account>,
+    /// What went to unheard remotes of one address, over all ports and sockets.
+    strangers: BTreeMap<(NodeId, IpAddr), Account>,
+    /// Datagrams that left for unheard remotes by sockets beside the one that everything uses.
+    searched: BTreeMap<NodeId, Account>,
     keys: HashMap<[u8; 36], BTreeSet<NodeId>>,
 }
 
@@ -67,16 +71,23 @@ impl Oracle {
             proved: BTreeSet::new(),
             heard: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            searched: BTreeMap::new(),
             keys: HashMap::new(),
         }
     }
 
-    /// A datagram leaves a host; `straight` is where to, unless it goes to a server.
-    pub(crate) fn sent(&mut self, by: NodeId, straight: Option<SocketAddr>, datagram: &[u8], now: Instant) {
+    /// A datagram leaves a host; `to` is where to, unless it goes to a server.
+    pub(crate) fn sent(&mut self, by: NodeId, to: Option<Remote>, datagram: &[u8], now: Instant) {
         let plain = datagram.chunks_exact(MARKER.len()).any(|chunk| chunk == MARKER);
         self.check(!plain, now, || format!("{by:?} put plaintext on the wire"));
-        if let Some(addr) = straight {
-            self.charge(by, addr, datagram.len(), now);
+        let straight = to.and_then(straight);
+        if let Some(addr) = straight.filter(|addr| !self.heard.contains(&(by, *addr))) {
+            self.charge_stranger(by, addr.ip(), datagram.len(), now);
+            match to.and_then(|to| to.socket()) {
+                Some(_) => self.charge_search(by, now),
+                None => self.charge(by, addr, datagram.len(), now),
+            }
         }
         if let (Ok(Kind::Esp(_)), Some(header)) = (wire::classify(datagram), datagram.first_chunk()) {
             self.sealed(by, *header, straight, datagram, now);
@@ -97,6 +108,9 @@ impl Oracle {
     /// A datagram comes to a host: an answer may be as long.
     pub(crate) fn received(&mut self, by: NodeId, from: SocketAddr, datagram: &[u8], now: Instant) {
         self.book((by, from), -signed(datagram.len()), now);
+        if !self.heard.contains(&(by, from)) {
+            self.strangers.entry((by, from.ip())).or_default().book(-signed(datagram.len()), now);
+        }
     }
 
     /// Nobody may be made to send much to an address that does not want it.
@@ -105,6 +119,20 @@ impl Oracle {
         self.check(total <= UNHEARD_MAX, now, || {
             format!("{by:?} sent {total} bytes within a minute to {to}, which never answered")
         });
+    }
+
+    /// However many ports of it are tried, an address is not to be flooded.
+    fn charge_stranger(&mut self, by: NodeId, to: IpAddr, bytes: usize, now: Instant) {
+        let total = self.strangers.entry((by, to)).or_default().book(signed(bytes), now);
+        self.check(total <= STRANGER_MAX, now, || {
+            format!("{by:?} sent {total} bytes within a minute to ports of {to} that never answered")
+        });
+    }
+
+    /// All searches together are one search's worth.
+    fn charge_search(&mut self, by: NodeId, now: Instant) {
+        let total = self.searched.entry(by).or_default().book(1, now);
+        self.check(total <= SEARCH_MAX, now, || format!("{by:?} sent {total} datagrams of searches within a minute"));
     }
 
     /// `by` opened a packet of `peer` that came from `from`.
@@ -175,18 +203,24 @@ impl Oracle {
         if self.heard.contains(&account) {
             return 0;
         }
-        let account = self.unheard.entry(account).or_default();
-        account.booked.push_back((now, bytes));
-        account.total += bytes;
-        let old = |(at, _): &mut (Instant, i64)| now.saturating_duration_since(*at) >= MINUTE;
-        while let Some((_, bytes)) = account.booked.pop_front_if(old) {
-            account.total -= bytes;
-        }
-        account.total
+        self.unheard.entry(account).or_default().book(bytes, now)
     }
 
     fn check(&self, holds: bool, now: Instant, what: impl FnOnce() -> String) {
         assert!(holds, "seed {}, at {:?}: {}", self.seed, now - self.begin, what());
+    }
+}
+
+impl Account {
+    /// Books something; gives what the last minute comes to.
+    fn book(&mut self, amount: i64, now: Instant) -> i64 {
+        self.booked.push_back((now, amount));
+        self.total += amount;
+        let old = |(at, _): &mut (Instant, i64)| now.saturating_duration_since(*at) >= MINUTE;
+        while let Some((_, amount)) = self.booked.pop_front_if(old) {
+            self.total -= amount;
+        }
+        self.total
     }
 }
 
@@ -204,6 +238,10 @@ pub const MARKER: [u8; 8] = [0xa5; 8];
 pub(crate) const MAPPINGS_MAX: usize = 300;
 /// Twice what `docs/protocol.md` grants an address that never answered: two of its epochs may touch one minute.
 const UNHEARD_MAX: i64 = 2 * 2048;
+/// `docs/protocol.md` section 8, over all peers.
+const SEARCH_MAX: i64 = 1300;
+/// The common budget of an address that does not answer, twice for two of its minutes, and a search of 80 bytes a probe.
+const STRANGER_MAX: i64 = 2 * (16 << 10) + SEARCH_MAX * 80;
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// A path on which no datagram of this size was answered carries no data (`docs/protocol.md`: 1,200 bytes are tried, 1,000,
 /// 508).

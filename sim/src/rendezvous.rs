@@ -146,14 +146,16 @@ impl Rendezvous {
             ToServer::PathReport(report) => {
                 running.coordinator.handle_path_report(from, report, UnixTime::from_secs(0));
             }
-            // what is told for people's eyes, and what the simulated devices do not ask for
-            ToServer::AttemptReport(_)
-            | ToServer::Enroll(_)
+            ToServer::AttemptReport(report) => {
+                running.coordinator.handle_attempt_report(from, report, now);
+            }
+            ToServer::Preferences(preferences) => running.coordinator.handle_preferences(from, preferences, now),
+            ToServer::Search(peer) => running.coordinator.handle_search(from, peer, now),
+            // members exist from the start and go by `revoke`; nobody looks; the one server has no IPv6 address to be seen at
+            ToServer::Enroll(_)
             | ToServer::Hello(_)
             | ToServer::Logout
             | ToServer::Pinged(_)
-            | ToServer::Preferences(_)
-            | ToServer::Search(_)
             | ToServer::Vouched(_) => {}
         })
     }

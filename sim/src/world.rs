@@ -319,8 +319,9 @@ impl World {
         }
         let Some((Owner::Host(host), to)) = self.net.descend(flight, self.now) else { return };
         let fits = self.hosts[host].link.fits(datagram.len(), to.is_ipv4());
-        if to.port() == self.hosts[host].port && fits {
-            self.hand_over(host, flight.from, datagram);
+        let remote = self.hosts[host].remote(flight.from, to.port()).filter(|_| fits);
+        if let Some(remote) = remote {
+            self.receive(host, remote, datagram);
         }
     }
 
@@ -331,10 +332,14 @@ impl World {
     }
 
     pub(crate) fn hand_over(&mut self, host: HostId, from: SocketAddr, datagram: &[u8]) {
+        self.receive(host, Remote::Direct(from), datagram);
+    }
+
+    fn receive(&mut self, host: HostId, from: Remote, datagram: &[u8]) {
         if !self.hosts[host].up {
             return;
         }
-        if from != RELAY {
+        if let Some(from) = straight(from) {
             self.oracle.received(self.hosts[host].id, from, datagram, self.now);
         }
         self.hosts[host].receive(from, datagram, &mut self.oracle, self.now);
@@ -344,12 +349,13 @@ impl World {
     /// Moves everything that a node wants to the outside.
     pub(crate) fn drain(&mut self, host: HostId) {
         let elapsed = self.elapsed();
-        let (device, mut messages) = (&mut self.hosts[host], Vec::new());
+        let (device, mut messages, mut wants_look) = (&mut self.hosts[host], Vec::new(), false);
         while let Some(event) = device.node.poll_event() {
             match event {
                 Event::ForwardingChanged => device.forwarding = device.node.forwarding(),
                 Event::Control(message) => messages.push(message),
-                Event::SocketsChanged | Event::WantSample => {}
+                Event::SocketsChanged => device.close_unused_sockets(),
+                Event::WantSample => wants_look = true,
                 Event::SaKeys(keys) => self.oracle.keyed(device.id, &keys, self.now),
                 Event::CertificateReplaced(_) | Event::PathChanged { .. } | Event::PingReply { .. } => {
                     device.events.push((elapsed, event));
@@ -362,6 +368,9 @@ impl World {
             self.put_on_wire(host, outbound);
         }
         messages.into_iter().for_each(|message| self.tell_server(host, &message));
+        if wants_look {
+            self.look_at_nat(host);
+        }
         self.set_deadline(host);
     }
 
@@ -375,10 +384,13 @@ impl World {
 
     fn put_on_wire(&mut self, host: HostId, outbound: Outbound) {
         let id = self.hosts[host].id;
-        self.oracle.sent(id, straight(outbound.to), &outbound.datagram, self.now);
+        self.oracle.sent(id, remote_of_peer(outbound.to), &outbound.datagram, self.now);
+        let mut port = self.hosts[host].port;
         let (to, datagram) = match outbound.to {
-            // no device of this world searches for ports
-            Remote::Auxiliary(_) => return,
+            Remote::Auxiliary(auxiliary) => {
+                port = self.hosts[host].port_of(auxiliary.socket);
+                (auxiliary.peer, outbound.datagram)
+            }
             Remote::Direct(to) => (to, outbound.datagram),
             Remote::Relay(RelayChannel { relay, channel }) => {
                 (relay, [&relay::encode_header(channel)[..], &outbound.datagram].concat())
@@ -387,7 +399,7 @@ impl World {
         if to == RELAY && !self.has_udp(host) {
             return self.stream(host, datagram);
         }
-        let Some(flight) = self.leave(host, to, outbound.ttl.unwrap_or(USUAL_TTL)) else { return };
+        let Some(flight) = self.leave_by(host, port, to, outbound.ttl.unwrap_or(USUAL_TTL)) else { return };
         if self.captures {
             self.captured.push((flight.from, to, datagram.clone()));
         }
@@ -400,8 +412,13 @@ impl World {
 
     /// Takes a datagram of a host out through its NATs, as far as it must go.
     pub(crate) fn leave(&mut self, host: HostId, to: SocketAddr, ttl: u8) -> Option<Flight> {
+        self.leave_by(host, self.hosts[host].port, to, ttl)
+    }
+
+    /// The same from another port.
+    pub(crate) fn leave_by(&mut self, host: HostId, port: u16, to: SocketAddr, ttl: u8) -> Option<Flight> {
         let (interface, id) = (self.hosts[host].interface(to.ip())?, self.hosts[host].id);
-        let from = SocketAddr::new(interface.ip, self.hosts[host].port);
+        let from = SocketAddr::new(interface.ip, port);
         let flight = self.net.ascend(interface.realm, from, to, ttl, self.now);
         if let Realm::Inside(nat) = interface.realm {
             let made = self.net.nats[nat].made_within(interface.ip, MINUTE, self.now);
@@ -478,12 +495,14 @@ impl Ord for Pending {
     }
 }
 
+/// A remote that stands for another device itself.
+fn remote_of_peer(remote: Remote) -> Option<Remote> {
+    Some(remote).filter(|remote| straight(*remote).is_some())
+}
+
 /// The address of another device that a remote stands for.
 fn straight(remote: Remote) -> Option<SocketAddr> {
-    match remote {
-        Remote::Direct(to) if to != RELAY => Some(to),
-        Remote::Auxiliary(_) | Remote::Direct(_) | Remote::Relay(_) => None,
-    }
+    remote.straight().filter(|addr| *addr != RELAY)
 }
 
 fn byte(index: usize) -> u8 {

@@ -28,6 +28,7 @@ pub struct Nat {
     poisoned: BTreeMap<(SocketAddr, SocketAddr), Instant>,
     /// New mappings of each inside address, lately.
     made: BTreeMap<IpAddr, VecDeque<Instant>>,
+    made_in_all: usize,
     new_flows: VecDeque<Instant>,
     swept_at: Instant,
 }
@@ -65,6 +66,7 @@ impl Nat {
             external: BTreeMap::new(),
             poisoned: BTreeMap::new(),
             made: BTreeMap::new(),
+            made_in_all: 0,
             new_flows: VecDeque::new(),
             swept_at: now,
         }
@@ -144,6 +146,11 @@ impl Nat {
         Some(entry.inside)
     }
 
+    /// How many mappings it has made since it was put up.
+    pub fn made_in_all(&self) -> usize {
+        self.made_in_all
+    }
+
     /// How many mappings an inside address made within `window`.
     pub(crate) fn made_within(&self, inside: IpAddr, window: Duration, now: Instant) -> usize {
         let lately = |at: &&Instant| now.saturating_duration_since(**at) < window;
@@ -186,6 +193,7 @@ impl Nat {
         self.mappings.insert(external, Entry { inside, toward, flows: BTreeMap::new() });
         self.external.insert((inside, toward), external);
         self.made.entry(inside.ip()).or_default().push_back(now);
+        self.made_in_all += 1;
         Some(external)
     }
 

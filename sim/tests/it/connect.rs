@@ -155,7 +155,7 @@ pub(crate) fn pair_with(config: Config, seed: u64, a: Option<NatKind>, b: Option
 pub(crate) fn is_direct(world: &World) -> bool {
     world.hosts.iter().all(|host| {
         let selection = host.node.peers().next().and_then(|status| status.selection);
-        matches!(selection.map(|selection| selection.remote), Some(Remote::Direct(_)))
+        selection.is_some_and(|selection| selection.remote.straight().is_some())
     })
 }
 

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use warren_proto::config::Config;
+use warren_proto::path::{AttemptResult, Technique};
 use warren_sim::{Attachment, Link, NatKind, Place, World};
 
 use crate::connect::{begin, is_direct};
+use crate::packets::numbered;
 use crate::recover::exchange;
 
 /// One end of a pair, in the order of the table.
@@ -46,6 +48,71 @@ fn every_cell_that_needs_probes_alone_is_direct_within_two_seconds() {
 
         assert!(is_direct(&world), "{a:?} x {b:?}");
     }
+}
+
+#[test]
+fn every_cell_with_a_counting_nat_is_direct_by_prediction_within_five_seconds() {
+    for (a, b) in cells('P') {
+        for seed in 0..TRIES {
+            let mut world = pair_of(a, b, seed);
+
+            world.run_until(Duration::from_secs(5));
+
+            assert!(is_direct(&world), "{a:?} x {b:?}, seed {seed}");
+            let both_count = [a, b].iter().all(|end| matches!(end, End::SymmetricSequential));
+            let technique = if both_count { Technique::Meeting } else { Technique::Prediction };
+            assert!(techniques(&world).contains(&technique), "{a:?} x {b:?}, seed {seed}: {:?}", techniques(&world));
+        }
+    }
+}
+
+#[test]
+fn nine_in_ten_cells_with_a_random_nat_are_direct_by_a_birthday_search_within_fifteen_seconds() {
+    for (a, b) in cells('Y') {
+        let mut missed = Vec::new();
+        for seed in 0..2 * TRIES {
+            let mut world = pair_of(a, b, seed);
+
+            world.run_until(Duration::from_secs(15));
+
+            if is_direct(&world) {
+                assert!(techniques(&world).contains(&Technique::Birthday), "{a:?} x {b:?}, seed {seed}");
+            } else {
+                missed.push(seed);
+            }
+        }
+
+        assert!(missed.len() <= 2, "{a:?} x {b:?}: {missed:?} of {}", 2 * TRIES);
+    }
+}
+
+#[test]
+fn twenty_devices_behind_one_nat_that_all_need_a_search_at_once_make_the_mappings_of_one() {
+    let mut world = World::new(11, Link::default(), begin());
+    let config = Config { small_mesh: 0, ..Config::default() };
+    let lan = world.add_nat(NatKind::SYMMETRIC_RANDOM);
+    let hosts: Vec<_> = (0..LAN).map(|_| world.add_host(config.clone(), Some(lan))).collect();
+    let peers: Vec<_> = (0..LAN)
+        .map(|_| {
+            let nat = world.add_nat(NatKind::PORT_RESTRICTED);
+            world.add_host(config.clone(), Some(nat))
+        })
+        .collect();
+    world.run_until(Duration::from_secs(5));
+    let before = world.net.nats[lan].made_in_all();
+
+    for (host, peer) in hosts.iter().zip(&peers) {
+        let packet = numbered(&world, *host, *peer, 1);
+        world.send(*host, &packet);
+    }
+    world.run_for(Duration::from_secs(60));
+
+    // what twenty basic punches need besides: an address and its guess each, an opener or a probe once a mapping
+    let made = world.net.nats[lan].made_in_all() - before;
+    let met =
+        hosts.iter().zip(&peers).filter(|(host, peer)| world.hosts[**host].is_direct_to(world.hosts[**peer].id()));
+    assert!(met.count() >= 1, "a search is granted to somebody");
+    assert!(made <= SEARCHED + LAN * PUNCHED, "{made} mappings");
 }
 
 #[test]
@@ -109,6 +176,13 @@ fn two_networks_behind_one_carrier_connect() {
     }
 }
 
+/// How the paths that answered were found, at both ends.
+fn techniques(world: &World) -> Vec<Technique> {
+    let attempts = world.hosts.iter().flat_map(|host| host.node.peers()).flat_map(|status| status.attempts);
+    let found = attempts.filter(|attempt| matches!(attempt.result, AttemptResult::Answered(_)));
+    found.map(|attempt| attempt.technique).collect()
+}
+
 /// The cells of one technique, each pair once.
 fn cells(technique: char) -> Vec<(End, End)> {
     let all = (0..ENDS.len()).flat_map(|row| (row..ENDS.len()).map(move |column| (row, column)));
@@ -117,7 +191,11 @@ fn cells(technique: char) -> Vec<(End, End)> {
 }
 
 fn pair(a: End, b: End) -> World {
-    let mut world = World::new(7, Link::default(), begin());
+    pair_of(a, b, 7)
+}
+
+fn pair_of(a: End, b: End, seed: u64) -> World {
+    let mut world = World::new(seed, Link::default(), begin());
     for end in [a, b] {
         let kind = match end {
             End::Public => None,
@@ -145,3 +223,12 @@ fn pair(a: End, b: End) -> World {
     }
     world
 }
+
+/// Worlds a cell of a search.
+const TRIES: u64 = 5;
+/// Devices of the LAN.
+const LAN: usize = 20;
+/// What one public address is granted in a minute (`docs/protocol.md` section 6).
+const SEARCHED: usize = 300;
+/// The peer's address by the basic punch, and looks at the NAT before a search by two sockets toward two servers, twice.
+const PUNCHED: usize = 12;
