@@ -26,12 +26,48 @@ impl Progress {
     pub(super) fn is_answered(self, connection: &Connection) -> bool {
         Self::of(connection).received != self.received
     }
+}
 
-    /// Whether QUIC has repeated itself since, and heard nothing. What was acknowledged is not sent again: a connection that
-    /// is merely at rest is not silent.
-    fn is_unanswered(self, connection: &Connection) -> bool {
-        let now = Self::of(connection);
-        now.received == self.received && now.sent != self.sent
+/// What has become of something that was sent and is to be answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    /// Something was heard.
+    Answered,
+    /// QUIC repeats itself, and hears nothing.
+    Doubtful,
+    /// It has done so for too long.
+    Lost,
+    /// Nothing was repeated either: there was nothing to be answered. What was acknowledged is not sent again, and a
+    /// connection that is merely at rest is not silent.
+    Quiet,
+    /// Too early to tell.
+    Unknown,
+}
+
+/// Something that was sent and is to be answered.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    asked: Progress,
+    at: Instant,
+    /// When QUIC was first seen to have repeated itself. Its pauses double: between two looks there may be none.
+    repeated: Option<Instant>,
+}
+
+impl Question {
+    fn new(asked: Progress, at: Instant) -> Self {
+        Self { asked, at, repeated: None }
+    }
+
+    fn look(&mut self, seen: Progress, now: Instant) -> Outcome {
+        if seen.received != self.asked.received {
+            return Outcome::Answered;
+        }
+        if seen.sent == self.asked.sent {
+            return if now - self.at < GIVE_UP_AFTER { Outcome::Unknown } else { Outcome::Quiet };
+        }
+        // a keepalive that was sent a moment ago has its answer under way
+        let silent = now - *self.repeated.get_or_insert(now);
+        if silent < GIVE_UP_AFTER - DOUBT_AFTER { Outcome::Doubtful } else { Outcome::Lost }
     }
 }
 
@@ -49,18 +85,19 @@ pub(super) async fn keep_vigil(connection: &Connection, wrote: &Notify, doubt: &
         if !message && (asked.sent == before.sent || asked.received != before.received) {
             continue;
         }
-        let since = Instant::now();
+        let mut question = Question::new(asked, Instant::now());
         let mut pause = DOUBT_AFTER.max(connection.rtt() * 4);
-        while since.elapsed() < GIVE_UP_AFTER {
+        loop {
             sleep(pause).await;
             pause = LOOK_AGAIN;
-            if !asked.is_unanswered(connection) {
-                break;
+            match question.look(Progress::of(connection), Instant::now()) {
+                Outcome::Answered | Outcome::Quiet => break,
+                Outcome::Doubtful => {
+                    doubt.send_if_modified(|told| told.replace(asked) != Some(asked));
+                }
+                Outcome::Lost => return,
+                Outcome::Unknown => {}
             }
-            doubt.send_if_modified(|told| told.replace(asked) != Some(asked));
-        }
-        if asked.is_unanswered(connection) {
-            return;
         }
     }
 }
@@ -89,6 +126,31 @@ const MAX_DOUBLINGS: u32 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What becomes of a message when so many datagrams have come in and gone out after so many milliseconds.
+    fn outcomes(looks: &[(u64, u64, u64)]) -> Vec<Outcome> {
+        let at = Instant::now();
+        let mut question = Question::new(Progress { received: 10, sent: 20 }, at);
+        let look = |(after, received, sent): &(u64, u64, u64)| {
+            question.look(Progress { received: *received, sent: *sent }, at + Duration::from_millis(*after))
+        };
+        looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn a_server_that_never_answers_is_given_up_however_long_quic_pauses_between_repetitions() {
+        let looks = [(1000, 10, 20), (1500, 10, 21), (3000, 10, 21), (6000, 10, 22), (6500, 10, 22)];
+
+        let expected = [Outcome::Unknown, Outcome::Doubtful, Outcome::Doubtful, Outcome::Doubtful, Outcome::Lost];
+        assert_eq!(outcomes(&looks), expected);
+    }
+
+    #[test]
+    fn a_connection_at_rest_is_not_silent() {
+        assert_eq!(outcomes(&[(1000, 10, 20), (6000, 10, 20)]), [Outcome::Unknown, Outcome::Quiet]);
+        // a keepalive just before the end, answered
+        assert_eq!(outcomes(&[(5900, 10, 21), (6400, 11, 21)]), [Outcome::Doubtful, Outcome::Answered]);
+    }
 
     #[test]
     fn udp_is_tried_soon_then_more_seldom_but_never_a_minute_apart() {
