@@ -19,7 +19,7 @@ use super::round::{Retry, Round};
 use super::schedule::Pacer;
 use super::score::{Site, Tier};
 use super::search::{Rest, Search};
-use super::{PathEvent, Probe, ProbeBody, Selection, Settings, Via};
+use super::{Charge, PathEvent, Probe, ProbeBody, Selection, Settings, Via};
 use crate::candidate::CandidateSet;
 use crate::candidate::MAX_CANDIDATES;
 use crate::io::Remote;
@@ -52,6 +52,8 @@ pub struct Agent {
     pub(super) traffic: Traffic,
     pub(super) keepalive_at: Option<Instant>,
     pub(super) reviewed_at: Instant,
+    /// Bytes that had been sent when the size of the path in use was last to be confirmed under load.
+    pub(super) confirmed_load: u64,
     pub(super) asked: Vec<(ProbeId, u64)>,
     pub(super) log: Log,
     /// Nothing but the relay may be used.
@@ -113,6 +115,7 @@ impl Agent {
             traffic: Traffic::default(),
             keepalive_at: None,
             reviewed_at: now,
+            confirmed_load: 0,
             asked: Vec::new(),
             log: Log::default(),
             relay_only: false,
@@ -188,6 +191,17 @@ impl Agent {
         let trying = !self.ready || self.round.is_some() || self.retry.is_asking();
         let relay_only = self.relay_only;
         Facts { tier, peer_online, trying, relay_only, local: &self.local, remote: &self.remote }.explain()
+    }
+
+    /// A probe of ours was not sent: all peers together had used up what there is.
+    pub fn note_refused(&mut self, probe: &Probe) {
+        let remote = match probe.charge {
+            Charge::Search => self.searched,
+            Charge::Nothing | Charge::Stranger => Some(probe.to),
+        };
+        if let Some(remote) = remote {
+            self.log.refused(remote);
+        }
     }
 
     /// Whether no server ever saw this device from outside, so that UDP does not seem to leave its network.

@@ -96,13 +96,15 @@ impl Mtu {
         }
     }
 
-    /// Checks that the working size still works, unless that was done lately.
-    pub(super) fn confirm(&mut self, now: Instant) {
+    /// Checks that the working size still works, unless that was done lately. Whether it begins to.
+    pub(super) fn confirm(&mut self, now: Instant) -> bool {
         let lately = self.confirmed.is_some_and(|done| now.saturating_duration_since(done) < CONFIRM_AGAIN);
         if let (Phase::Rest, Some(size), false) = (self.phase, self.working, lately) {
             self.confirmed = Some(now);
             self.phase = Phase::Confirm(Trial::new(size, now));
+            return true;
         }
+        false
     }
 
     /// A probe that made a UDP payload of `size` bytes was answered. Returns whether more is known to work than before.

@@ -34,6 +34,17 @@ impl Agent {
         self.advance(now);
     }
 
+    /// Bytes of inner packets sent so far, told as often. What is large may vanish while small packets go on being heard, and
+    /// then no silence shows it: a path that carries much has its size confirmed time and again.
+    pub fn note_load(&mut self, sent_bytes: u64, now: Instant) {
+        // a counter never goes back, but another agent may have seen less of it
+        let load = sent_bytes.saturating_sub(self.confirmed_load);
+        let selected = self.selected.and_then(|selected| self.pairs.get_mut(&selected.remote));
+        if self.ready && load >= LOAD && selected.is_some_and(|pair| pair.mtu.confirm(now)) {
+            self.confirmed_load = sent_bytes;
+        }
+    }
+
     /// The same counters, raised by path messages alone: nobody used the path, and nothing follows from it.
     pub fn pass_over_traffic(&mut self, sent: u64, received: u64) {
         self.traffic.pass_over(sent, received);
@@ -267,6 +278,9 @@ const RELAY_SEARCH_AFTER: Duration = Duration::from_secs(5);
 const PROVE_EVERY: Duration = Duration::from_secs(10);
 /// A path that answered this lately is not doubted because the peer pings by the relay.
 const RECENTLY: Duration = Duration::from_millis(500);
+/// Sent since the size was last confirmed: three packets that are too large for any narrower path, as a TCP that is not
+/// acknowledged repeats them within a second or two.
+const LOAD: u64 = 4000;
 const REVIEW_EVERY: Duration = Duration::from_secs(60);
 /// No other path could be better by enough to leave this one.
 const SHORT: Duration = Duration::from_millis(10);

@@ -99,6 +99,7 @@ impl Peer {
         self.traffic.is_busy = sealed.saturating_sub(self.traffic.sealed) >= BUSY;
         self.traffic.quiet_ticks = if sent || heard { 0 } else { self.traffic.quiet_ticks + 1 };
         (self.traffic.sealed, self.traffic.opened, self.traffic.data) = (sealed, opened, data);
+        self.path.note_load(self.stats.tx_bytes.load(Ordering::Relaxed), now);
         self.path.note_traffic(sealed, opened, now);
         self.look_for_deaf_peer(sent, shared, now);
         self.check_packet_limit(shared, now);

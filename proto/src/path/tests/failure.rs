@@ -172,6 +172,21 @@ fn a_narrower_link_is_noticed_though_the_sender_backs_off_and_the_peer_only_answ
 }
 
 #[test]
+fn a_narrower_link_is_noticed_though_small_packets_are_heard_all_the_time() {
+    for seed in 0..20 {
+        let mut world = busy(seed);
+        world.hosts[1].packet = Some(100);
+        world.run(30 * SECOND + Duration::from_secs(seed));
+
+        world.link.mtu = 1320;
+
+        let size = |world: &World| world.hosts[0].agent.selection().unwrap().udp_payload;
+        let noticed = world.run_until(15 * SECOND, |world| size(world) <= 1320);
+        assert!(noticed.is_some(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_path_that_swallows_full_size_packets_from_the_start_is_used_at_the_size_it_carries() {
     let mut world = World::new(5, port_restricted());
     world.link.mtu = 1100;

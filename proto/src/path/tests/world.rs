@@ -49,6 +49,9 @@ pub(super) struct Host {
     pub(super) nat: Option<usize>,
     /// Milliseconds between data packets.
     pub(super) sends_every: Option<u64>,
+    /// How large what it sends is, if that is not all that fits.
+    pub(super) packet: Option<usize>,
+    sent_bytes: u64,
     pub(super) switches: Vec<(Instant, Option<Via>)>,
     pub(super) hedged: Vec<Instant>,
     pub(super) heard: Vec<Instant>,
@@ -301,6 +304,8 @@ impl World {
         host.next_data = Some(self.now + Duration::from_millis(every));
         let Some(selection) = host.agent.selection() else { return };
         host.sealed += 1;
+        let length = host.packet.unwrap_or(selection.udp_payload);
+        host.sent_bytes += length as u64;
         let hedge = host.agent.hedge();
         if hedge.is_some() {
             host.hedged.push(self.now);
@@ -308,7 +313,7 @@ impl World {
         self.serial += 1;
         let body = Body::Data(self.serial);
         for to in [Some(selection.remote), hedge].into_iter().flatten() {
-            self.transmit(index, to, None, selection.udp_payload, Some(body));
+            self.transmit(index, to, None, length, Some(body));
         }
     }
 
@@ -316,6 +321,7 @@ impl World {
         let host = &mut self.hosts[index];
         if host.session && host.sends_every.is_some() && host.next_note <= self.now {
             host.next_note = self.now + Duration::from_secs(1);
+            host.agent.note_load(host.sent_bytes, self.now);
             host.agent.note_traffic(host.sealed, host.opened, self.now);
             self.drain(index);
         }
@@ -559,6 +565,8 @@ impl Host {
             v6: None,
             nat,
             sends_every: None,
+            packet: None,
+            sent_bytes: 0,
             switches: Vec::new(),
             hedged: Vec::new(),
             heard: Vec::new(),
