@@ -170,7 +170,8 @@ impl SlowPath {
         let local = LocalDevice { static_secret: attachment.identity.static_secret.clone(), certificate, network };
         let first = host.borrow_and_update().clone();
         let vicinity = tools.look_around(&local, &first);
-        let node = Node::new(tools.config.node.clone(), local, random(), tools.clock.wall(), now);
+        let mut node = Node::new(tools.config.node.clone(), local, random(), tools.clock.wall(), now);
+        node.resume(std::mem::take(&mut self.spent));
         let mut surroundings = Surroundings::new(tools.sockets.port(), tools.clock.wall().as_secs());
         surroundings.set_network(&first, attachment.place.remembered.first().copied(), now);
         let mut mesh = Mesh { node, overlays, surroundings, vicinity, host };
@@ -191,7 +192,10 @@ impl SlowPath {
         self.close_unused_sockets();
         self.tools.fib.store(Arc::default());
         self.tools.settings.order(None);
-        let vicinity = attachment.mesh.take().map(|mesh| mesh.vicinity);
+        let vicinity = attachment.mesh.take().map(|Mesh { node, vicinity, .. }| {
+            self.spent = node.into_allowance();
+            vicinity
+        });
         // A failure was logged where it happened, and there is nothing to be done about it here.
         let _ = tokio::join!(self.tools.settings.settle(), attachment.client.close(), async {
             if let Some(vicinity) = vicinity {

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use tokio::sync::mpsc;
+use warren_proto::path::Allowance;
 
 use self::attachment::{Attachment, Input};
 use self::recorder::Recorder;
@@ -86,6 +87,8 @@ pub struct SlowPath {
     waiting: Waiting,
     recorder: Recorder,
     problem: Option<Problem>,
+    /// What the core had done to NATs and strangers when it was last taken down.
+    spent: Allowance,
     tidy_at: Instant,
 }
 
@@ -100,6 +103,7 @@ impl SlowPath {
             waiting: Waiting::default(),
             recorder: Recorder::default(),
             problem: None,
+            spent: Allowance::default(),
             tidy_at,
         }
     }

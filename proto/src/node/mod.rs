@@ -27,6 +27,7 @@ use crate::control::{Preferences, ToAgent, ToServer, Welcome};
 use crate::inner;
 use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
+use crate::path::Allowance;
 use crate::peer::{Peer, Shared};
 use crate::wire::handshake::Message;
 use crate::wire::relay;
@@ -79,6 +80,16 @@ impl Node {
             disbelieved: false,
             is_first_map: true,
         }
+    }
+
+    /// Takes on what an earlier node of this device has done to NATs and strangers: the budget is the device's.
+    pub fn resume(&mut self, allowance: Allowance) {
+        self.shared.allowance = allowance;
+    }
+
+    /// What it has done to them, for the next node of this device.
+    pub fn into_allowance(self) -> Allowance {
+        self.shared.allowance
     }
 
     /// A message of the rendezvous.

@@ -99,7 +99,7 @@ pub(crate) struct Shared {
     /// Whether the mesh is small enough that every pair connects by itself.
     pub(crate) small_mesh: bool,
     /// What all peers together may do to NATs and to strangers.
-    allowance: Allowance,
+    pub(crate) allowance: Allowance,
     /// Whether a search for a port is on.
     pub(crate) searching: bool,
     /// Sockets beside the one that everything uses, by which paths go.
