@@ -96,7 +96,11 @@ impl Coordinator {
     pub fn explain(&self, device: NodeId, peer: NodeId) -> Option<Explained> {
         let order = key(device, peer);
         let held = self.reports.by_key.get(&order);
-        let side = |id: NodeId| self.side(id, held.and_then(|held| held.sides[usize::from(order[1] == id)].as_ref()));
+        let waits = self.searches.is_waiting(order);
+        let side = |id: NodeId| {
+            let held = held.and_then(|held| held.sides[usize::from(order[1] == id)].as_ref());
+            Some(Side { waits, ..self.side(id, held)? })
+        };
         let verdict = judge(&[side(device)?, side(peer)?]);
         let report = |id: NodeId| held.and_then(|held| held.sides[usize::from(order[1] == id)].clone());
         Some(Explained { verdict, reports: [report(device), report(peer)] })
@@ -130,6 +134,7 @@ impl Coordinator {
             relay_only: self.is_relay_only(device),
             set: online.and_then(|online| online.candidates.as_ref()),
             report: held.map(|held| &held.report),
+            waits: false,
         })
     }
 }

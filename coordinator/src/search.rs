@@ -71,6 +71,11 @@ impl Searches {
         on.any(|grant| grant.key.iter().any(|device| key.contains(device)))
     }
 
+    /// Whether a pair waits for its turn.
+    pub(super) fn is_waiting(&self, key: Key) -> bool {
+        self.waiting.iter().any(|(waiting, _)| *waiting == key)
+    }
+
     fn has_room(&self, address: IpAddr, cost: u32) -> bool {
         let spent = self.granted.iter().filter(|grant| grant.addresses.contains(&address)).map(|grant| grant.cost);
         spent.sum::<u32>() + cost <= MAPPINGS_A_MINUTE
@@ -82,7 +87,7 @@ impl Coordinator {
     pub fn handle_search(&mut self, device: NodeId, peer: NodeId, now: Instant) {
         let key = key(device, peer);
         self.searches.forget_old(now);
-        let known = self.searches.is_on(key, now) || self.searches.waiting.iter().any(|(waiting, _)| *waiting == key);
+        let known = self.searches.is_on(key, now) || self.searches.is_waiting(key);
         if !known && self.searches.waiting.len() < WAITING_MAX {
             self.searches.waiting.push_back((key, now));
             self.grant_searches(now);

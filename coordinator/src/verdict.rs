@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use warren_proto::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping};
+use warren_proto::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping, NatReport, PortSearch};
 use warren_proto::control::{Attempt, AttemptReport};
 
 /// What both ends' reports say together.
@@ -28,6 +28,8 @@ pub(super) struct Side<'a> {
     /// With its address as this server sees it.
     pub(super) set: Option<&'a CandidateSet>,
     pub(super) report: Option<&'a AttemptReport>,
+    /// Whether a search for a port of the pair waits for its turn.
+    pub(super) waits: bool,
 }
 
 /// Who is to blame.
@@ -170,6 +172,14 @@ const TABLE: &[Row] = &[
                       between their networks. A router that supports hairpinning (NAT loopback) helps as well.",
     },
     Row {
+        code: "search-disabled",
+        when: refuse_search,
+        text: "The port by which the two would meet can be searched for, but {a} is set not to take part in searches.",
+        text_both: "The port by which {a} and {b} would meet can be searched for, but both are set not to take part in searches.",
+        remedy: "Start the daemon of {a} without --no-port-search; where it was not set, update {a}.",
+        remedy_both: "Start the daemons of both without --no-port-search; where it was not set, update them.",
+    },
+    Row {
         code: "both-symmetric",
         when: |sides| both(sides, Side::is_symmetric),
         text: "",
@@ -178,6 +188,16 @@ const TABLE: &[Row] = &[
         remedy: "",
         remedy_both: "On the router of one of them: enable UPnP, NAT-PMP or PCP, or forward a UDP port ({port} to {a}, or \
                       {port_b} to {b}). IPv6 on both sides helps as well.",
+    },
+    Row {
+        code: "search-budget",
+        when: |sides| both(sides, |side| side.waits),
+        text: "",
+        text_both: "The port by which {a} and {b} would meet is to be searched for, and the search waits for its turn: only so many \
+                    are made behind one address in a minute.",
+        remedy: "",
+        remedy_both: "It begins by itself. To need no search: on the router of one of them, enable UPnP, NAT-PMP or PCP, or \
+                      forward a UDP port ({port} to {a}, or {port_b} to {b}).",
     },
     Row {
         code: "search-budget",
@@ -240,7 +260,7 @@ impl Side<'_> {
     }
 
     fn is_symmetric(&self) -> bool {
-        self.mapping() == NatMapping::EndpointDependent
+        self.mapping().is_dependent()
     }
 
     fn has_nat(&self) -> bool {
@@ -323,6 +343,19 @@ fn blamed<'a, 'b>(sides: &'a [Side<'b>; 2], blame: Blame) -> Option<&'a Side<'b>
     }
 }
 
+/// Who does not take part in a search that the two NATs would allow.
+fn refuse_search(sides: &[Side<'_>; 2]) -> Option<Blame> {
+    let nats = sides.each_ref().map(|side| side.set.map(|set| set.nat).unwrap_or_default());
+    let [first, second] = nats.map(|nat| NatReport { searches: true, ..nat });
+    PortSearch::between(&first, &second)?;
+    match nats.map(|nat| nat.searches) {
+        [true, true] => None,
+        [false, true] => Some(Blame::First),
+        [true, false] => Some(Blame::Second),
+        [false, false] => Some(Blame::Both),
+    }
+}
+
 /// The one that hears nothing although the other hears it. Only reports of one start can be compared.
 fn deaf(sides: &[Side<'_>; 2]) -> Option<Blame> {
     let [Some(first), Some(second)] = [sides[0].report, sides[1].report] else { return None };
@@ -382,7 +415,7 @@ mod tests {
             number += 1;
             let candidates = [(inside, CandidateKind::Host), (outside, CandidateKind::Reflexive)]
                 .map(|(addr, kind)| Candidate { addr: addr.parse().unwrap(), kind });
-            let nat = NatReport { mapping, ..NatReport::default() };
+            let nat = NatReport { mapping, searches: true, ..NatReport::default() };
             End {
                 online: true,
                 relay_only: false,
@@ -416,6 +449,7 @@ mod tests {
             relay_only: ends[index].relay_only,
             set: Some(&ends[index].set),
             report: ends[index].report.as_ref(),
+            waits: false,
         };
         judge(&[side(0, "laptop"), side(1, "desktop")])
     }
@@ -561,6 +595,29 @@ mod tests {
         assert!(verdict(&ends).text.starts_with("The NAT of `desktop`"), "{}", verdict(&ends).text);
         ends[0].report = Some(report("udp-relay", vec![attempt("over-budget", 0)]));
         assert_eq!(code(&ends), "search-budget");
+    }
+
+    #[test]
+    fn who_takes_no_part_in_searches_is_named_where_one_would_help() {
+        let mut ends = ends([EASY, HARD]);
+        ends[0].set.nat.searches = false;
+
+        assert_eq!(code(&ends), "search-disabled");
+        assert!(
+            verdict(&ends).remedy.contains("daemon of `laptop` without --no-port-search"),
+            "{}",
+            verdict(&ends).remedy
+        );
+        ends[1].set.nat.searches = false;
+        assert!(verdict(&ends).text.contains("both are set"), "{}", verdict(&ends).text);
+        ends[0].set.nat.mapping = HARD;
+        assert_eq!(code(&ends), "both-symmetric", "nothing to be searched for");
+    }
+
+    #[test]
+    fn a_port_for_each_address_is_as_bad_as_one_for_each_endpoint() {
+        assert_eq!(code(&ends([NatMapping::AddressDependent, HARD])), "both-symmetric");
+        assert_eq!(code(&ends([NatMapping::AddressDependent, EASY])), "symmetric-vs-port-restricted");
     }
 
     #[test]

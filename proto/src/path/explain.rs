@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::score::Tier;
-use crate::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping};
+use crate::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping, NatReport, PortSearch};
 use crate::io::Remote;
 
 /// Why a pair uses the path it uses.
@@ -48,7 +48,11 @@ impl Facts<'_> {
 
     fn explain_failure(&self) -> Explanation {
         let dependent = |set: &CandidateSet| set.nat.mapping.is_dependent();
+        let willing = |set: &CandidateSet| NatReport { searches: true, ..set.nat };
+        let refused = !(self.local.nat.searches && self.remote.nat.searches)
+            && PortSearch::between(&willing(self.local), &willing(self.remote)).is_some();
         match (dependent(self.local), dependent(self.remote)) {
+            _ if refused => SEARCH_DISABLED,
             (true, true) => BOTH_SYMMETRIC,
             _ if has_no_common_family(families(self.local), families(self.remote)) => NO_COMMON_FAMILY,
             _ if is_unreachable(self.local) => UDP_BLOCKED_HERE,
@@ -61,7 +65,9 @@ impl Facts<'_> {
 
 /// Whether a device that has told its addresses has none that the Internet could answer to.
 pub(super) fn is_unreachable(set: &CandidateSet) -> bool {
-    let public = |kind, addr: SocketAddr| kind != CandidateKind::Host || !super::score::is_private(addr.ip());
+    // servers that see a public IPv4 address of its own make it known that there is no NAT; of IPv6 they do not speak
+    let public =
+        |kind, addr: SocketAddr| kind != CandidateKind::Host || addr.is_ipv6() && !super::score::is_private(addr.ip());
     set.nat.mapping == NatMapping::Unknown
         && !set.candidates.is_empty()
         && !set.candidates.iter().any(|candidate| public(candidate.kind, candidate.addr))
@@ -114,6 +120,11 @@ const SYMMETRIC_VS_PORT_RESTRICTED: Explanation = Explanation {
     code: "symmetric-vs-port-restricted",
     text: "One NAT uses another port for every destination, and the other one only lets in what was asked for by port.",
     remedy: "On either side: enable port mapping (PCP, NAT-PMP or UPnP) or forward the agent's UDP port, or use IPv6.",
+};
+const SEARCH_DISABLED: Explanation = Explanation {
+    code: "search-disabled",
+    text: "The port by which the two would meet can be searched for, but one of them is set not to take part in searches.",
+    remedy: "Start its daemon without --no-port-search.",
 };
 const NO_COMMON_FAMILY: Explanation = Explanation {
     code: "no-common-family",
@@ -251,7 +262,8 @@ struct Record {
 impl Record {
     /// What came of it, when no answer did.
     fn failure(&self) -> AttemptResult {
-        match (self.strayed, self.refused && self.attempt.probes == 0) {
+        let search = [Technique::Birthday, Technique::Meeting, Technique::Prediction].contains(&self.attempt.technique);
+        match (self.strayed, self.refused && (search || self.attempt.probes == 0)) {
             (true, _) => AttemptResult::Elsewhere,
             (false, true) => AttemptResult::OverBudget,
             (false, false) => AttemptResult::NoAnswer,
@@ -352,7 +364,6 @@ pub(super) const LOG_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::candidate::NatReport;
     use crate::path::tests::start;
 
     fn set(mapping: NatMapping, candidates: &[(&str, CandidateKind)]) -> CandidateSet {
@@ -360,7 +371,7 @@ mod tests {
         CandidateSet {
             epoch: 1,
             candidates: candidates.iter().map(candidate).collect(),
-            nat: NatReport { mapping, preserves_port: true, ..NatReport::default() },
+            nat: NatReport { mapping, preserves_port: true, searches: true, ..NatReport::default() },
         }
     }
 
@@ -390,9 +401,25 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_no_part_in_searches_is_told_where_one_would_help() {
+        let reflexive = [("203.0.113.1:4000", CandidateKind::Reflexive)];
+        let code = |mapping| {
+            let (mut local, remote) = (set(mapping, &reflexive), set(NatMapping::EndpointDependent, &reflexive));
+            local.nat.searches = false;
+            let (tier, peer_online, trying, relay_only) = (Some(Tier::Relay), true, false, false);
+            Facts { tier, peer_online, trying, relay_only, local: &local, remote: &remote }.explain().code
+        };
+
+        assert_eq!(code(NatMapping::EndpointIndependent), "search-disabled");
+        assert_eq!(code(NatMapping::EndpointDependent), "both-symmetric");
+    }
+
+    #[test]
     fn a_device_that_nobody_outside_ever_saw_has_no_udp() {
         let inside = set(NatMapping::Unknown, &[("192.168.1.2:4000", CandidateKind::Host)]);
         let outside = set(NatMapping::Unknown, &[("203.0.113.1:4000", CandidateKind::Reflexive)]);
+        let public = set(NatMapping::Unknown, &[("203.0.113.1:4000", CandidateKind::Host)]);
+        let over_v6 = set(NatMapping::Unknown, &[("[2001:db8::1]:4000", CandidateKind::Host)]);
         let facts = |local, remote| {
             Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, relay_only: false, local, remote }
                 .explain()
@@ -400,6 +427,8 @@ mod tests {
 
         assert_eq!(facts(&inside, &outside).code, "udp-blocked");
         assert_eq!(facts(&outside, &inside).code, "udp-blocked");
+        assert_eq!(facts(&public, &outside).code, "udp-blocked", "an address of its own helps nobody who is not heard");
+        assert!(!is_unreachable(&over_v6));
         assert_ne!(facts(&outside, &inside).text, facts(&inside, &outside).text);
     }
 

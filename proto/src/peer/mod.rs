@@ -436,6 +436,7 @@ impl Peer {
 
     fn send_probe(&mut self, probe: Probe, shared: &mut Shared, now: Instant) {
         if !shared.afford(&probe, now) {
+            self.path.note_refused(&probe);
             return self.stats.count_dropped(Discard::RateLimited);
         }
         match probe.body {
