@@ -13,7 +13,10 @@ fn every_sort_of_cell_comes_to_what_is_expected_of_it() -> Result<()> {
         (NatKind::PortRestrictedOpen, NatKind::PortRestrictedOpen),
         (NatKind::PortBlock, NatKind::CarrierGrade),
         (NatKind::CarrierGrade, NatKind::CarrierGrade),
+        (NatKind::PortRestricted, NatKind::SymmetricSequential),
+        (NatKind::PortRestricted, NatKind::Symmetric),
         (NatKind::Symmetric, NatKind::Symmetric),
+        (NatKind::PortRestricted, NatKind::Rejected),
         (NatKind::DualStack, NatKind::DualStack),
         (NatKind::DualStack, NatKind::Ipv6Only),
     ];
