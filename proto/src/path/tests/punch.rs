@@ -84,7 +84,7 @@ fn nat_symmetric_x_port_restricted_without_a_search_stays_on_the_relay_and_says_
     assert_eq!(time_to_direct(&mut world), None);
 
     for host in &world.hosts {
-        assert_eq!(host.agent.explain(true).code, "symmetric-vs-port-restricted");
+        assert_eq!(host.agent.explain(true).code, "search-disabled");
         assert!(host.agent.attempts().count() >= 2);
     }
 }
