@@ -319,6 +319,11 @@ impl Node {
         if self.disbelieved { 0 } else { self.revision }
     }
 
+    /// Whether the rendezvous named relays and none of them answers.
+    pub fn are_relays_silent(&self) -> bool {
+        !self.relays.is_empty() && self.relays.iter().all(RelayLink::is_silent)
+    }
+
     /// Whether this device uses relays only, so that nobody is to learn where it is.
     pub fn is_relay_only(&self) -> bool {
         self.shared.relay_only
@@ -406,6 +411,10 @@ impl Node {
             self.introductions.introducer_came(now);
         }
         self.set_deadline(id, next);
+        if std::mem::take(&mut self.shared.relays_doubted) {
+            self.relays.iter_mut().for_each(|link| link.ask(now));
+            self.bind_relays(now);
+        }
     }
 
     fn with_base(&mut self, base: SpiBase, now: Instant, act: impl FnOnce(&mut Peer, SpiBase, &mut Shared)) {

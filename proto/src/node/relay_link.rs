@@ -15,12 +15,13 @@ pub(super) struct RelayLink {
     relay: Relay,
     bound: bool,
     unanswered: u32,
+    asked_at: Option<Instant>,
     next: Instant,
 }
 
 impl RelayLink {
     pub(super) fn new(relay: Relay, now: Instant) -> Self {
-        Self { relay, bound: false, unanswered: 0, next: now }
+        Self { relay, bound: false, unanswered: 0, asked_at: None, next: now }
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
@@ -39,8 +40,21 @@ impl RelayLink {
         self.next = now;
     }
 
+    /// Repeats the binding now, unless that was done a moment ago. A path that fell silent may have done so because our NAT
+    /// has another address, and then the relay listens to nobody until it is told.
+    pub(super) fn ask(&mut self, now: Instant) {
+        if self.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= REPEAT) {
+            self.next = self.next.min(now);
+        }
+    }
+
     pub(super) fn is_bound(&self) -> bool {
         self.bound
+    }
+
+    /// Whether it was asked often enough to be sure that nobody answers.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.bound && self.unanswered >= EAGER
     }
 
     /// A message of the relay; the answer to send, if any.
@@ -63,6 +77,7 @@ impl RelayLink {
             return None;
         }
         self.unanswered += 1;
+        self.asked_at = Some(now);
         self.bound &= self.unanswered <= LOST_AFTER;
         // one lost datagram is no lost binding, but another silent interval would be the end of the NAT's mapping
         self.next = now

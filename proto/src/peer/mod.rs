@@ -465,6 +465,7 @@ impl Peer {
         match event {
             PathEvent::Selected => {
                 shared.forwarding_changed();
+                shared.relays_doubted |= self.path.hedge().is_some();
                 let selection = self.path.selection();
                 if selection.is_some() && self.is_wanted(shared, now) {
                     self.rekey_if_overdue(shared, now);

@@ -98,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) relay_only: bool,
     /// Whether the mesh is small enough that every pair connects by itself.
     pub(crate) small_mesh: bool,
+    /// Data goes by a relay now that may not know our address any more.
+    pub(crate) relays_doubted: bool,
     /// What all peers together may do to NATs and to strangers.
     pub(crate) allowance: Allowance,
     /// Whether a search for a port is on.
@@ -124,6 +126,7 @@ impl Shared {
             candidates: CandidateSet::default(),
             control_up: false,
             small_mesh: true,
+            relays_doubted: false,
             allowance: Allowance::default(),
             searching: false,
             kept_sockets: 0,

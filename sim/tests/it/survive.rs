@@ -44,6 +44,23 @@ fn traffic_resumes_within_five_seconds_of_a_nat_reboot() {
 }
 
 #[test]
+fn another_address_of_a_nat_costs_a_stream_little_more_than_the_doubt() {
+    for seed in 0..5 {
+        let cone = Some(NatKind::PORT_RESTRICTED);
+        let mut world = pair(seed, cone, cone, Link::default());
+        stream(&mut world, Duration::from_secs(5));
+        let before = world.hosts[1].received.len();
+
+        world.renumber_nat(0);
+        let sent = stream(&mut world, Duration::from_secs(20));
+        world.run_for(Duration::from_secs(1));
+
+        let lost = sent - (world.hosts[1].received.len() - before);
+        assert!(lost < 1_300, "seed {seed}: {lost} ms");
+    }
+}
+
+#[test]
 fn a_connected_pair_does_not_notice_that_the_rendezvous_is_gone() {
     let mut world = pair(3, Some(NatKind::PORT_RESTRICTED), Some(NatKind::FULL_CONE), Link::default());
     world.run_until(Duration::from_secs(2));
