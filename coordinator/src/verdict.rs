@@ -252,7 +252,9 @@ impl Side<'_> {
     }
 
     fn is_udp_blocked(&self) -> bool {
-        self.report.is_some_and(|report| report.udp_blocked) || self.via() == "websocket-relay"
+        // who is seen by STUN goes through a WebSocket for the relay's sake alone
+        let unseen = self.mapping() == NatMapping::Unknown;
+        self.report.is_some_and(|report| report.udp_blocked) || unseen && self.via() == "websocket-relay"
     }
 
     fn mapping(&self) -> NatMapping {
@@ -508,6 +510,8 @@ mod tests {
         assert_eq!(code(&ends), "udp-blocked");
         assert!(verdict(&ends).remedy.contains("the network of `desktop`"), "{}", verdict(&ends).remedy);
         ends[0].report = Some(report("websocket-relay", Vec::new()));
+        assert!(!verdict(&ends).remedy.contains("both networks"), "the relay alone is out of reach");
+        ends[0].set.nat.mapping = NatMapping::Unknown;
         assert!(verdict(&ends).remedy.contains("both networks"));
     }
 

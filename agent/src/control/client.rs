@@ -57,6 +57,7 @@ pub struct Client {
     opening: watch::Sender<Opening>,
     link: watch::Receiver<Option<Link>>,
     hurry: Arc<Notify>,
+    relays_silent: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -68,6 +69,7 @@ impl Client {
         let (opening, opening_end) = watch::channel(opening);
         let (link_end, link) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
+        let (relays_silent, relays_silent_end) = watch::channel(false);
         let Parts { endpoint, identity, admit, proxies } = parts;
         let runner = Runner {
             endpoint,
@@ -82,8 +84,9 @@ impl Client {
             events: events_end,
             link: link_end,
             hurry: Arc::clone(&hurry),
+            relays_silent: relays_silent_end,
         };
-        Self { outgoing, events, opening, link, hurry, task: tokio::spawn(runner.run()) }
+        Self { outgoing, events, opening, link, hurry, relays_silent, task: tokio::spawn(runner.run()) }
     }
 
     /// The next event; `None` once the server has refused for good.
@@ -112,6 +115,11 @@ impl Client {
         self.hurry.notify_one();
     }
 
+    /// Says whether the server's relay fails to answer. If so while UDP works, a way through a WebSocket is taken.
+    pub fn set_relays_silent(&self, silent: bool) {
+        self.relays_silent.send_if_modified(|known| std::mem::replace(known, silent) != silent);
+    }
+
     /// Ends the client, and its connection with a goodbye to the server.
     pub async fn close(self) {
         let Self { outgoing, events, task, .. } = self;
@@ -137,6 +145,7 @@ struct Runner {
     events: mpsc::Sender<Event>,
     link: watch::Sender<Option<Link>>,
     hurry: Arc<Notify>,
+    relays_silent: watch::Receiver<bool>,
 }
 
 impl Runner {
@@ -186,7 +195,7 @@ impl Runner {
         let (opening, link, end) = loop {
             let opening = self.opening.borrow_and_update().clone();
             let link = Link::new(current.connection.clone(), current.inside());
-            self.udp_blocked = current.tunnel.is_some();
+            self.udp_blocked = current.tunnel.is_some() && !current.is_detour;
             info!(transport = link.transport().name(), "the rendezvous answers");
             self.link.send_replace(Some(link.clone()));
             let (doubt, doubts) = watch::channel(None);
@@ -194,7 +203,7 @@ impl Runner {
             let end = tokio::select! {
                 end = connection::run(&link, speaker, &mut self.learnt, &mut self.outgoing, &self.events, &doubt) => end,
                 () = current.cut() => End::Broke,
-                better = search.find_better(&current, doubts, &self.hurry) => {
+                better = search.find_better(&current, doubts, &self.hurry, self.relays_silent.clone()) => {
                     part_later(std::mem::replace(&mut current, better));
                     continue;
                 }

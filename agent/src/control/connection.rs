@@ -38,6 +38,8 @@ pub(super) struct Inside {
     pub(super) relay: SocketAddr,
     /// The other end of the TCP connection: the server, or a proxy.
     pub(super) via: SocketAddr,
+    /// UDP is not blocked but between here and the server's relay.
+    pub(super) is_detour: bool,
 }
 
 /// What the server told that outlives the connection.
@@ -73,6 +75,11 @@ impl Link {
     /// The server's UDP address; `None` inside a WebSocket, which says nothing of it.
     pub fn udp_server(&self) -> Option<SocketAddr> {
         (self.transport() == Transport::Quic).then(|| self.server())
+    }
+
+    /// Whether it goes through a WebSocket for the relay's sake alone.
+    pub fn is_detour(&self) -> bool {
+        self.inside.is_some_and(|inside| inside.is_detour)
     }
 
     /// An address as people are to see it: the near end of a WebSocket as the far one.

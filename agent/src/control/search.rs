@@ -22,6 +22,8 @@ pub(super) struct Reached {
     pub(super) connection: Connection,
     /// What it is inside of, if UDP is blocked.
     pub(super) tunnel: Option<Tunnel>,
+    /// UDP is not blocked but between here and the server's relay.
+    pub(super) is_detour: bool,
 }
 
 /// What reaching a server takes.
@@ -39,7 +41,8 @@ pub(super) struct Search<'a> {
 impl Reached {
     /// What others may know of the WebSocket.
     pub(super) fn inside(&self) -> Option<Inside> {
-        self.tunnel.as_ref().map(|tunnel| Inside { relay: tunnel.relay, via: tunnel.via })
+        let Self { tunnel, is_detour, .. } = self;
+        tunnel.as_ref().map(|tunnel| Inside { relay: tunnel.relay, via: tunnel.via, is_detour: *is_detour })
     }
 
     /// Waits until the WebSocket ends; for ever, if there is none.
@@ -60,7 +63,7 @@ impl Search<'_> {
         loop {
             tokio::select! {
                 outcome = &mut udp, if udp_failure.is_none() => match outcome {
-                    Ok(connection) => return Ok(Reached { connection, tunnel: None }),
+                    Ok(connection) => return Ok(Reached { connection, tunnel: None, is_detour: false }),
                     Err(unreached) => udp_failure = Some(unreached),
                 },
                 outcome = &mut web, if (both || udp_failure.is_some()) && web_failure.is_none() => match outcome {
@@ -82,16 +85,42 @@ impl Search<'_> {
         connect(self.endpoint, self.config, &addresses).await
     }
 
-    /// Waits for a better way than the one in use: UDP, while that is a WebSocket; any, while that is silent.
+    /// Waits for a better way than the one in use: UDP, while that is a WebSocket; any, while that is silent; a WebSocket,
+    /// when the relay is not reached by UDP.
     pub(super) async fn find_better(
         &self,
         current: &Reached,
         doubts: watch::Receiver<Option<Progress>>,
         hurry: &Notify,
+        relays_silent: watch::Receiver<bool>,
     ) -> Reached {
         match current.tunnel {
-            Some(_) => self.return_to_udp(hurry).await,
-            None => self.replace_silent(&current.connection, doubts).await,
+            Some(_) => {
+                if current.is_detour {
+                    // a firewall that lets all UDP out but the relay's will not think better of it on this network
+                    hurry.notified().await;
+                }
+                self.return_to_udp(hurry).await
+            }
+            None => tokio::select! {
+                found = self.replace_silent(&current.connection, doubts) => found,
+                found = self.go_around(relays_silent) => found,
+            },
+        }
+    }
+
+    async fn go_around(&self, mut relays_silent: watch::Receiver<bool>) -> Reached {
+        loop {
+            if relays_silent.wait_for(|silent| *silent).await.is_err() {
+                // nobody says any more: whoever waits for us is about to stop
+                pending().await
+            }
+            debug!("the relay does not answer by UDP: a WebSocket is opened");
+            match self.by_websocket().await {
+                Ok(reached) => return Reached { is_detour: true, ..reached },
+                Err(unreached) => debug!(%unreached, "there is no way around"),
+            }
+            sleep(DETOUR_AGAIN).await;
         }
     }
 
@@ -103,7 +132,7 @@ impl Search<'_> {
                 () = hurry.notified() => tries = 0,
             }
             if let Ok(connection) = self.by_udp().await {
-                return Reached { connection, tunnel: None };
+                return Reached { connection, tunnel: None, is_detour: false };
             }
         }
     }
@@ -138,7 +167,7 @@ impl Search<'_> {
         };
         self.gate.admit(&[tunnel.control]);
         match attempt(self.endpoint, self.config.clone(), tunnel.control).await {
-            Ok(connection) => Ok(Reached { connection, tunnel: Some(tunnel) }),
+            Ok(connection) => Ok(Reached { connection, tunnel: Some(tunnel), is_detour: false }),
             Err(Unreached::WrongKey(_)) => Err(Unreached::WrongKey(self.web.to_owned())),
             Err(_) => Err(failed("nobody answers inside".to_owned())),
         }
@@ -156,5 +185,7 @@ fn join_failures(udp: &Unreached, web: &Unreached) -> Unreached {
     }
 }
 
+/// A web server that did not answer may be starting.
+const DETOUR_AGAIN: Duration = Duration::from_secs(30);
 /// UDP's lead when a connection in use is silent: it has had its second.
 const HEAD_START_IN_DOUBT: Duration = Duration::from_millis(500);

@@ -44,7 +44,7 @@ impl SlowPath {
     fn show_voucher(&mut self) {
         let Some(Attachment { client, mesh: Some(mesh), .. }) = &mut self.attachment else { return };
         let Some(vouched) = mesh.surroundings.take_vouched() else { return };
-        let seen = client.link().is_none_or(|link| link.udp_server().is_none_or(|server| server.is_ipv4()));
+        let seen = client.link().and_then(|link| link.udp_server()).is_some_and(|server| server.is_ipv4());
         if !seen && !client.send(ToServer::Vouched(vouched)) {
             debug!("a message to the rendezvous found its queue full");
         }

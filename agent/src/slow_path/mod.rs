@@ -160,12 +160,13 @@ impl SlowPath {
 
     async fn handle_timers(&mut self) {
         let now = self.tools.clock.now();
-        if let Some(mesh) = self.attachment.as_mut().and_then(|attachment| attachment.mesh.as_mut()) {
+        if let Some(Attachment { client, mesh: Some(mesh), .. }) = &mut self.attachment {
             if mesh.node.poll_timeout().is_some_and(|at| at <= now) {
                 mesh.node.handle_timeout(now);
             }
             if now >= self.tidy_at {
                 mesh.node.handle_wall_clock(self.tools.clock.wall(), now);
+                client.set_relays_silent(mesh.node.are_relays_silent());
             }
             if mesh.surroundings.send_due(&self.tools.sockets, now) {
                 mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
@@ -192,5 +193,5 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// How often the wall clock is read.
+/// How often the wall clock is read, and a look is taken whether the relays answer.
 const TIDY_EVERY: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use warren_proto::path::Via;
 use super::SlowPath;
 use super::attachment::Mesh;
 use crate::clock::{Clock, rfc3339};
-use crate::control::Transport;
+use crate::control::{Link, Transport};
 use crate::judgement::{Measured, judge};
 use crate::report::{
     Attempt, Candidate, Candidates, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason,
@@ -154,7 +154,18 @@ impl SlowPath {
         let ended =
             self.state.ended.as_ref().map(|text| Problem { code: "device-revoked".to_owned(), text: text.clone() });
         let wanted = self.state.wanted == Wanted::Up || self.attachment.is_some();
-        ended.or_else(|| self.problem.clone().filter(|_| wanted))
+        ended.or_else(|| self.problem.clone().filter(|_| wanted)).or_else(|| self.detour())
+    }
+
+    /// That the relay is reached through a WebSocket though UDP works.
+    fn detour(&self) -> Option<Problem> {
+        let link = self.attachment.as_ref()?.client.link().filter(Link::is_detour)?;
+        let text = format!(
+            "UDP reaches the rendezvous ({}), but not its relay: relayed packets go through a WebSocket. Allow outgoing UDP to \
+             port 3480 on this network.",
+            link.server().ip()
+        );
+        Some(Problem { code: "relay-blocked".to_owned(), text })
     }
 }
 

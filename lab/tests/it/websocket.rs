@@ -83,6 +83,27 @@ fn udp_that_is_cut_under_a_relayed_path_is_replaced_in_seconds() -> Result<()> {
 }
 
 #[test]
+fn a_relay_that_is_blocked_alone_is_reached_over_the_web_port_and_named() -> Result<()> {
+    let internet = figure_one("relay-blocked")?;
+    internet.block_direct()?;
+    filter(&internet, 0, "udp dport 3480 drop")?;
+    let mesh = Mesh::enrol(internet, &Options::default())?;
+
+    wait_via(&mesh.laptop, "desktop", "websocket-relay")?;
+    wait_via(&mesh.desktop, "laptop", "udp-relay")?;
+    println!("{}", ping_both(&mesh)?);
+    let status = json(&mesh.laptop, &["status", "--json"])?;
+    ensure!(status["problem"]["code"] == "relay-blocked", "{status}");
+    let netcheck = json(&mesh.laptop, &["netcheck", "--json"])?;
+    ensure!(netcheck["udp"] == true, "{netcheck}");
+    wait_reason(&mesh.laptop, "desktop", "no-answer")?;
+
+    mesh.internet.unblock_direct()?;
+    mesh.laptop.run(&["ping", "desktop", "--count", "1"])?;
+    mesh.wait_direct(Duration::from_secs(90))
+}
+
+#[test]
 fn a_device_whose_only_way_out_is_a_proxy_with_a_password_is_connected() -> Result<()> {
     let internet = figure_one("proxy")?;
     // nothing at all is forwarded for the laptop's network
