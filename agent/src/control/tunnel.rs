@@ -9,7 +9,7 @@ use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -29,7 +29,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tracing::debug;
-use warren_proto::control::tunnel::{MAX_MESSAGE, PATH, Queue, SUBPROTOCOL, Service, decode};
+use warren_proto::control::tunnel::{
+    MAX_MESSAGE, PATH, PING_EVERY, Queue, SUBPROTOCOL, Service, Silence, Vigil, decode,
+};
 
 use super::ServerPlace;
 use super::proxy::{Proxies, join, split_port};
@@ -149,9 +151,9 @@ fn start<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (sink, stream) = socket.split();
     let mut ticks = interval(PING_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let heard = Instant::now();
+    let vigil = Vigil::new(Instant::now());
     let carrier =
-        Carrier { sink, stream, control, relay, queue: Queue::default(), busy: false, heard, ticks, invalid: 0 };
+        Carrier { sink, stream, control, relay, queue: Queue::default(), busy: false, vigil, ticks, invalid: 0 };
     tokio::spawn(async move {
         let dropped = carrier.run().await;
         debug!(dropped, "the WebSocket ended");
@@ -169,7 +171,7 @@ struct Carrier<S> {
     queue: Queue,
     /// Whether a batch is on its way into the stream.
     busy: bool,
-    heard: Instant,
+    vigil: Vigil,
     ticks: Interval,
     invalid: u64,
 }
@@ -188,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
                     self.busy = false;
                     flushed.is_ok()
                 }
-                _ = self.ticks.tick() => self.heard.elapsed() < SILENCE && self.ping().await,
+                _ = self.ticks.tick() => self.look().await,
             };
             if !going || !self.fill().await {
                 return self.queue.dropped() + self.invalid;
@@ -199,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
     /// A message of the server; false when it was the last.
     fn take(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> bool {
         let Some(Ok(message)) = message else { return false };
-        self.heard = Instant::now();
+        self.vigil.hear(Instant::now());
         match message {
             Message::Binary(message) => {
                 // a full socket buffer: lost, as on any network
@@ -217,24 +219,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
         }
     }
 
-    async fn ping(&mut self) -> bool {
-        if self.busy || self.heard.elapsed() < PING_EVERY {
-            return true;
+    /// Asks a silent other end whether it is there; false when it is not.
+    async fn look(&mut self) -> bool {
+        match self.vigil.look(Instant::now()) {
+            Silence::Bearable => true,
+            // what is under way asks as well
+            Silence::Ask if self.busy => true,
+            Silence::Ask => {
+                self.busy = true;
+                self.sink.feed(Message::Ping(Bytes::new())).await.is_ok()
+            }
+            Silence::Over => false,
         }
-        self.busy = true;
-        self.sink.feed(Message::Ping(Bytes::new())).await.is_ok()
     }
 
-    /// Gives the stream the next batch when it has taken the one before. It is smaller than the stream's own buffer, so
-    /// that this never waits.
+    /// Gives the stream the next batch when it has taken the one before.
     async fn fill(&mut self) -> bool {
         if self.busy {
             return true;
         }
-        let mut room = BATCH;
-        while room > 0 {
-            let Some(message) = self.queue.pop(Instant::now()) else { break };
-            room = room.saturating_sub(message.len());
+        for message in self.queue.pop_batch(Instant::now()) {
             self.busy = true;
             if self.sink.feed(Message::Binary(message.into())).await.is_err() {
                 return false;
@@ -320,15 +324,8 @@ const UNSENT: u32 = 16 * 1024;
 const SEALED: usize = 32 * 1024;
 /// A few runs of packets as the packet path sends them.
 const SOCKET_BUFFER: usize = 2 << 20;
-/// What the stream is given at a time: one TLS record. With the longest message it stays below the 128 KiB of the library's
-/// buffer.
-const BATCH: usize = 16 * 1024;
 /// One run of packets.
 const AT_ONCE: usize = 64;
-/// Proxies end connections that are silent for a minute.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// Three pings unanswered.
-const SILENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! Datagrams inside a WebSocket, for networks that let no UDP out (docs/protocol.md section 6.1).
 //!
 //! One binary message is one byte that names the service and one UDP payload for it; nothing of what is inside is looked
-//! at. `Queue` keeps a stream from turning a datagram service into one that delivers everything, too late. Sockets are
-//! left to agent and rendezvous.
+//! at. `Queue` keeps a stream from turning a datagram service into one that delivers everything, too late, `Vigil` says when a
+//! silent one is asked whether it lives, and when it is over. Sockets are left to agent and rendezvous.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -97,6 +97,19 @@ impl Queue {
         None
     }
 
+    /// What the stream is given at a time, when it has taken what it was given before: one TLS record's worth. With the longest
+    /// message it stays below the 128 KiB of the libraries' buffers, so that giving it never waits.
+    pub fn pop_batch(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let (mut batch, mut room) = (Vec::new(), BATCH);
+        while room > 0
+            && let Some(message) = self.pop(now)
+        {
+            room = room.saturating_sub(message.len());
+            batch.push(message);
+        }
+        batch
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.control.waiting.is_empty() && self.relay.waiting.is_empty()
@@ -116,6 +129,50 @@ impl Lane {
     }
 }
 
+/// Whether the other end of a WebSocket is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Vigil {
+    heard: Instant,
+}
+
+/// What a silence means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Silence {
+    /// Ask by a ping.
+    Ask,
+    /// Nothing yet.
+    Bearable,
+    /// Nobody is there.
+    Over,
+}
+
+impl Vigil {
+    /// It was opened at `now`.
+    pub const fn new(now: Instant) -> Self {
+        Self { heard: now }
+    }
+
+    /// Anything came.
+    pub const fn hear(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// To be looked at every [`PING_EVERY`].
+    pub fn look(&self, now: Instant) -> Silence {
+        match now.saturating_duration_since(self.heard) {
+            silence if silence >= SILENCE_MAX => Silence::Over,
+            silence if silence >= PING_EVERY => Silence::Ask,
+            _ => Silence::Bearable,
+        }
+    }
+}
+
+/// Proxies end connections that are silent for a minute.
+pub const PING_EVERY: Duration = Duration::from_secs(20);
+/// Two pings unanswered, and as long again.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// One TLS record.
+const BATCH: usize = 16 * 1024;
 /// Two flights of a full congestion window of QUIC; the largest map goes in many of them.
 const CONTROL_ROOM: usize = 128 * 1024;
 /// Some runs of packets as an agent sends them whole (64 KiB each); 4 ms at 1 Gb/s. A slower stream is bounded by time.
@@ -129,6 +186,30 @@ mod tests {
 
     use super::*;
     use crate::test_clock;
+
+    #[test]
+    fn a_silent_websocket_is_asked_after_twenty_seconds_and_over_after_a_minute() {
+        let start = test_clock::start();
+        let after = |secs| start + Duration::from_secs(secs);
+        let mut vigil = Vigil::new(start);
+
+        let seen = [19, 20, 40, 59, 60].map(|secs| vigil.look(after(secs)));
+        assert_eq!(seen, [Silence::Bearable, Silence::Ask, Silence::Ask, Silence::Ask, Silence::Over]);
+        vigil.hear(after(59));
+
+        assert_eq!([60, 79, 119].map(|secs| vigil.look(after(secs))), [Silence::Bearable, Silence::Ask, Silence::Over]);
+    }
+
+    #[test]
+    fn a_batch_is_a_record_and_at_most_one_message_more() {
+        let now = test_clock::start();
+        let mut queue = Queue::default();
+        (0..40).for_each(|_| queue.push(Service::Relay, &[7; 999], now));
+
+        let batches = [queue.pop_batch(now), queue.pop_batch(now), queue.pop_batch(now), queue.pop_batch(now)];
+
+        assert_eq!(batches.map(|batch| batch.len()), [17, 17, 6, 0]);
+    }
 
     proptest! {
         #[test]

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::bytes::Bytes;
 use tracing::debug;
-use warren_proto::control::tunnel::{MAX_MESSAGE, Queue, Service, decode};
+use warren_proto::control::tunnel::{MAX_MESSAGE, PING_EVERY, Queue, Service, Silence, Vigil, decode};
 
 use super::registry::Ends;
 
@@ -23,8 +23,8 @@ pub(super) async fn carry(socket: WebSocket, ends: Ends) {
     let (sink, stream) = socket.split();
     let mut ticks = interval(PING_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let carrier =
-        Carrier { sink, stream, queue: Queue::default(), busy: false, heard: Instant::now(), ticks, invalid: 0 };
+    let vigil = Vigil::new(Instant::now());
+    let carrier = Carrier { sink, stream, queue: Queue::default(), busy: false, vigil, ticks, invalid: 0 };
     let dropped = carrier.run(ends).await;
     debug!(dropped, "a WebSocket ended");
 }
@@ -35,7 +35,7 @@ struct Carrier {
     queue: Queue,
     /// Whether a batch is on its way into the stream.
     busy: bool,
-    heard: Instant,
+    vigil: Vigil,
     ticks: Interval,
     invalid: u64,
 }
@@ -55,7 +55,7 @@ impl Carrier {
                     self.busy = false;
                     flushed.is_ok()
                 }
-                _ = self.ticks.tick() => self.heard.elapsed() < SILENCE && self.ping().await,
+                _ = self.ticks.tick() => self.look().await,
                 changed = ends.proved.changed(), if !proved => {
                     proved = true;
                     changed.is_ok()
@@ -71,7 +71,7 @@ impl Carrier {
     /// A message of the agent; false when it was the last.
     fn take(&mut self, message: Option<Result<Message, axum::Error>>, ends: &Ends) -> bool {
         let Some(Ok(message)) = message else { return false };
-        self.heard = Instant::now();
+        self.vigil.hear(Instant::now());
         match message {
             Message::Binary(message) => {
                 // a full socket buffer, or an answer to an earlier datagram: lost, as on any network
@@ -89,24 +89,26 @@ impl Carrier {
         }
     }
 
-    async fn ping(&mut self) -> bool {
-        if self.busy || self.heard.elapsed() < PING_EVERY {
-            return true;
+    /// Asks a silent other end whether it is there; false when it is not.
+    async fn look(&mut self) -> bool {
+        match self.vigil.look(Instant::now()) {
+            Silence::Bearable => true,
+            // what is under way asks as well
+            Silence::Ask if self.busy => true,
+            Silence::Ask => {
+                self.busy = true;
+                self.sink.feed(Message::Ping(Bytes::new())).await.is_ok()
+            }
+            Silence::Over => false,
         }
-        self.busy = true;
-        self.sink.feed(Message::Ping(Bytes::new())).await.is_ok()
     }
 
-    /// Gives the stream the next batch when it has taken the one before. It is smaller than the stream's own buffer, so
-    /// that this never waits.
+    /// Gives the stream the next batch when it has taken the one before.
     async fn fill(&mut self) -> bool {
         if self.busy {
             return true;
         }
-        let mut room = BATCH;
-        while room > 0 {
-            let Some(message) = self.queue.pop(Instant::now()) else { break };
-            room = room.saturating_sub(message.len());
+        for message in self.queue.pop_batch(Instant::now()) {
             self.busy = true;
             if self.sink.feed(Message::Binary(message.into())).await.is_err() {
                 return false;
@@ -133,14 +135,7 @@ fn receive(service: Service, socket: &UdpSocket, queue: &mut Queue) -> bool {
     true
 }
 
-/// What the stream is given at a time: one TLS record. With the longest message it stays below the 128 KiB of the library's
-/// buffer.
-const BATCH: usize = 16 * 1024;
 /// One run of packets of an agent.
 const AT_ONCE: usize = 64;
-/// Proxies end connections that are silent for a minute.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// Three pings unanswered.
-const SILENCE: Duration = Duration::from_secs(60);
 /// A QUIC handshake and a proof, with the patience that the listener has for them.
 const PROVE_WITHIN: Duration = Duration::from_secs(20);
