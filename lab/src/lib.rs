@@ -30,6 +30,7 @@ pub mod server;
 pub mod shell;
 pub mod status;
 pub mod stream;
+mod svg;
 pub mod topology;
 pub mod transfer;
 pub mod usage;

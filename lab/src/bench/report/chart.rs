@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use crate::bench::{Entry, Figure, Results};
+use crate::svg::escape;
 
 /// An SVG document.
 pub(in crate::bench) fn draw(results: &Results) -> String {
@@ -97,10 +98,6 @@ fn kind(name: &str) -> &'static str {
         "warren" | "warren-relay" => "ours",
         _ => "other",
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 const WIDTH: f64 = 920.0;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::table::short;
 use crate::matrix::{Cell, Results};
+use crate::svg::escape;
 
 /// An SVG document.
 pub(in crate::matrix) fn draw(results: &Results) -> String {
@@ -104,10 +105,6 @@ fn legend(y: f64) -> String {
         )
     };
     entries.into_iter().enumerate().map(entry).collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 const CELL: f64 = 52.0;
