@@ -120,15 +120,6 @@ impl OutboundSa {
         self.peer
     }
 
-    /// Bytes of UDP payload that an inner packet of `len` bytes becomes.
-    pub const fn datagram_len(&self, form: Form, len: usize) -> usize {
-        let payload_len = match form {
-            Form::Transport => len.saturating_sub(self.template.header_len()),
-            Form::Whole => len,
-        };
-        self.cipher.layout.packet_len(payload_len)
-    }
-
     /// Bytes of UDP payload that `payload_len` bytes become, whatever they are.
     pub const fn sealed_len(&self, payload_len: usize) -> usize {
         self.cipher.layout.packet_len(payload_len)
