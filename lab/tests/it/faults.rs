@@ -1,8 +1,10 @@
 //! What breaks comes back by itself, and what was promised is kept.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use warren_lab::agent::{Agent, Options};
 use warren_lab::host::Finished;
 use warren_lab::mesh::Mesh;
@@ -58,10 +60,7 @@ fn a_killed_agent_is_back_in_five_seconds_as_the_same_device() -> Result<()> {
     mesh.laptop.daemon().kill()?;
     let killed = Instant::now();
     mesh.laptop.restart()?;
-    let ping = ["-n", "-c", "1", "-W", "1", &desktop.to_string()];
-    wait::until("an answer of the desktop", Duration::from_secs(10), || {
-        Finished::run(mesh.laptop.host().namespace.command("ping").args(ping)).ok().filter(|ping| ping.code == 0)
-    })?;
+    wait_for_answer(&mesh.laptop, desktop)?;
     let took = killed.elapsed();
 
     println!("back after {took:?}");
@@ -69,6 +68,27 @@ fn a_killed_agent_is_back_in_five_seconds_as_the_same_device() -> Result<()> {
     let after = mesh.laptop.status()?.device.context("an identity")?;
     ensure!((&before.id, &before.addresses) == (&after.id, &after.addresses), "{before:?} became {after:?}");
     mesh.wait_direct(Duration::from_secs(60))
+}
+
+#[test]
+fn an_agent_that_slept_for_a_minute_is_back_in_five_seconds() -> Result<()> {
+    let mut mesh = Mesh::direct("slept", &Options::default())?;
+    let [_, (desktop, _)] = mesh.addresses()?;
+
+    mesh.laptop.daemon().signal(Signal::SIGSTOP)?;
+    std::thread::sleep(Duration::from_secs(60));
+    mesh.laptop.daemon().signal(Signal::SIGCONT)?;
+    let woken = Instant::now();
+    wait_for_answer(&mesh.laptop, desktop)?;
+    let took = woken.elapsed();
+
+    println!("back after {took:?}");
+    ensure!(took < Duration::from_secs(5), "it took {took:?}");
+    mesh.wait_direct(Duration::from_secs(60))?;
+    mesh.laptop.wait_status("the rendezvous again", Duration::from_secs(30), |status| {
+        status.rendezvous.as_ref().is_some_and(|server| server.connected)
+    })?;
+    Ok(())
 }
 
 #[test]
@@ -114,5 +134,13 @@ fn what_a_killed_agent_left_is_cleared_away_at_its_next_start() -> Result<()> {
     ensure!(ended.success(), "SIGTERM is an orderly end: {ended}");
     ensure!(!routes()?.contains("warren0"), "routes are left: {}", routes()?);
     ensure!(!namespace.ip(&["-br", "link"])?.contains("warren0"), "the interface is left");
+    Ok(())
+}
+
+fn wait_for_answer(agent: &Agent, address: Ipv4Addr) -> Result<()> {
+    let ping = ["-n", "-c", "1", "-W", "1", &address.to_string()];
+    wait::until("an answer", Duration::from_secs(10), || {
+        Finished::run(agent.host().namespace.command("ping").args(ping)).ok().filter(|ping| ping.code == 0)
+    })?;
     Ok(())
 }
