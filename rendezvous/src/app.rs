@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::control::{Hub, Tunnels};
 use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
 use crate::limits::SourceLimit;
+use crate::meters::Meters;
 use crate::relay::Table;
 use crate::store::{DatabaseUrl, NetworkRow, Store};
 use crate::voucher::Vouchers;
@@ -40,6 +41,8 @@ struct Inner {
     tunnels: Tunnels,
     address_learned: Notify,
     vouchers: Vouchers,
+    meters: Meters,
+    started_at: UnixTime,
 }
 
 impl App {
@@ -59,6 +62,7 @@ impl App {
         let hub = Hub::new(random(&mut rng), Table::new(random(&mut rng)));
         let enrolments = Mutex::new(SourceLimit::new(ENROLMENTS_PER_SECOND, ENROLMENTS_BURST, Instant::now()));
         let rng = Mutex::new(rng);
+        let started_at = clock.now();
         let clock = Box::new(clock);
         let tunnels = Tunnels::new(Instant::now());
         let vouchers = Vouchers::new(server_key.voucher_secret());
@@ -76,6 +80,8 @@ impl App {
             tunnels,
             address_learned: Notify::new(),
             vouchers,
+            meters: Meters::default(),
+            started_at,
         })))
     }
 
@@ -127,6 +133,16 @@ impl App {
     /// What STUN vouches for.
     pub fn vouchers(&self) -> &Vouchers {
         &self.0.vouchers
+    }
+
+    /// Counts what Prometheus may know.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
+    }
+
+    /// When this process opened it.
+    pub fn started_at(&self) -> UnixTime {
+        self.0.started_at
     }
 
     /// Wall-clock time.

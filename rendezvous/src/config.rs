@@ -2,7 +2,10 @@
 //!
 //! Each setting is a flag, `WARREN_` and its name in upper snake case, and a key of `/etc/warren/rendezvous.toml`.
 
-use std::fmt;
+mod effective;
+mod listen;
+mod origin;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,10 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use crate::store::DatabaseUrl;
+
+pub use effective::Effective;
+pub use listen::{InvalidListen, OptionalListen};
+pub use origin::{Origin, Origins};
 
 /// What may be set, all optional; the same struct for flags with environment and for the file.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -49,6 +56,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "MODE", env = "WARREN_RELAY_OFFLOAD")]
     #[serde(alias = "relay_offload")]
     pub relay_offload: Option<Offload>,
+    /// Metrics for Prometheus (TCP), or "off" [default: 127.0.0.1:9090]
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_METRICS_LISTEN")]
+    #[serde(alias = "metrics_listen")]
+    pub metrics_listen: Option<OptionalListen>,
     /// Who ends TLS for the dashboard: a self-signed certificate of our own, files, or a proxy before us
     #[arg(long, global = true, value_name = "MODE", env = "WARREN_TLS")]
     pub tls: Option<TlsMode>,
@@ -84,6 +95,24 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "NAME", env = "WARREN_NETWORK_NAME")]
     #[serde(alias = "network_name")]
     pub network_name: Option<String>,
+    /// What to log: a level, or directives as in "info,warren_rendezvous=debug" [default: info, and less of libraries]
+    #[arg(long, global = true, value_name = "FILTER", env = "WARREN_LOG")]
+    pub log: Option<String>,
+    /// How log lines look: text for people, json for programs [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", env = "WARREN_LOG_FORMAT")]
+    #[serde(alias = "log_format")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
 }
 
 /// Whether runs of packets cross the border to the kernel as one.
@@ -129,6 +158,8 @@ pub struct Config {
     pub relay_listen: SocketAddr,
     /// Whether the relay's packets cross to the kernel in runs.
     pub relay_offload: Offload,
+    /// Metrics.
+    pub metrics_listen: OptionalListen,
     /// Who ends TLS for the dashboard.
     pub tls: TlsMode,
     /// Certificate chain and key, for `TlsMode::File`.
@@ -141,19 +172,31 @@ pub struct Config {
     pub bridge: Option<Ipv4Addr>,
     /// Where the database is.
     pub database_url: DatabaseUrl,
+    /// The file that says so, if one does.
+    pub database_url_file: Option<PathBuf>,
     /// Overlay IPv4 prefix of a new mesh.
     pub overlay_v4: Ipv4Net,
     /// Name of a new mesh.
     pub network_name: String,
+    /// What is logged, in the syntax of tracing's `EnvFilter`.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Where each of these comes from.
+    pub origins: Origins,
 }
 
 impl Settings {
     /// Reads a settings file; one that is not there is empty unless it was asked for by name.
-    pub fn from_file(path: Option<&Path>) -> Result<Self> {
+    pub fn from_file(path: Option<&Path>) -> Result<(Self, Origins)> {
         let file = path.unwrap_or_else(|| Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(file) {
-            Ok(text) => toml::from_str(&text).with_context(|| format!("read settings from {}", file.display())),
-            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Ok(text) => {
+                let settings = toml::from_str(&text);
+                let settings = settings.with_context(|| format!("read settings from {}", file.display()))?;
+                Ok((settings, Origins::of_file(file, &text)))
+            }
+            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Default::default()),
             Err(error) => Err(error).with_context(|| format!("read settings from {}", file.display())),
         }
     }
@@ -175,6 +218,7 @@ impl Settings {
             stun_listen: self.stun_listen.or(weaker.stun_listen),
             relay_listen: self.relay_listen.or(weaker.relay_listen),
             relay_offload: self.relay_offload.or(weaker.relay_offload),
+            metrics_listen: self.metrics_listen.or(weaker.metrics_listen),
             tls: self.tls.or(weaker.tls),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
@@ -184,16 +228,18 @@ impl Settings {
             database_url_file,
             overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
             network_name: self.network_name.or(weaker.network_name),
+            log: self.log.or(weaker.log),
+            log_format: self.log_format.or(weaker.log_format),
         }
     }
 
     /// Fills in the defaults and checks what belongs together.
     pub fn resolve(self) -> Result<Config> {
         let data_dir = self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
-        let database_url = match (self.database_url.filter(|url| !url.is_empty()), self.database_url_file) {
+        let database_url = match (self.database_url.filter(|url| !url.is_empty()), &self.database_url_file) {
             (Some(_), Some(_)) => bail!("--database-url and --database-url-file say the same thing twice; keep one"),
             (Some(url), None) => url.parse()?,
-            (None, Some(file)) => std::fs::read_to_string(&file)
+            (None, Some(file)) => std::fs::read_to_string(file)
                 .with_context(|| format!("read the database URL from {}", file.display()))?
                 .trim()
                 .parse()?,
@@ -207,14 +253,19 @@ impl Settings {
             stun_listen: self.stun_listen.unwrap_or_else(|| any(STUN_PORT)),
             relay_listen: self.relay_listen.unwrap_or_else(|| any(RELAY_PORT)),
             relay_offload: self.relay_offload.unwrap_or(Offload::On),
+            metrics_listen: self.metrics_listen.unwrap_or_default(),
             tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
             tls: self.tls.unwrap_or(TlsMode::Internal),
             agent_dir: self.agent_dir,
             trusted_proxies: self.trusted_proxies.unwrap_or_else(|| own_proxies(self.tls)),
             bridge: None,
             database_url,
+            database_url_file: self.database_url_file,
             overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
             network_name: self.network_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "warren".to_owned()),
+            log: self.log.filter(|filter| !filter.is_empty()).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+            log_format: self.log_format.unwrap_or_default(),
+            origins: Origins::default(),
             data_dir,
         })
     }
@@ -232,33 +283,12 @@ impl Config {
     }
 }
 
-impl fmt::Display for Config {
-    /// As `check-config` prints it: a settings file, without passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "data-dir = {:?}", self.data_dir)?;
-        if let Some(host) = &self.public_addr {
-            writeln!(f, "public-addr = {host:?}")?;
+impl LogFormat {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
         }
-        if let Some(url) = &self.public_url {
-            writeln!(f, "public-url = {url:?}")?;
-        }
-        writeln!(f, "web-listen = \"{}\"", self.web_listen())?;
-        writeln!(f, "quic-listen = \"{}\"", self.quic_listen())?;
-        writeln!(f, "stun-listen = \"{}\"", self.stun_listen)?;
-        writeln!(f, "relay-listen = \"{}\"", self.relay_listen)?;
-        writeln!(f, "relay-offload = \"{}\"", self.relay_offload.name())?;
-        writeln!(f, "tls = \"{}\"", self.tls.name())?;
-        if let Some((certificate, key)) = &self.tls_files {
-            writeln!(f, "tls-cert = {certificate:?}\ntls-key = {key:?}")?;
-        }
-        if let Some(directory) = &self.agent_dir {
-            writeln!(f, "agent-dir = {directory:?}")?;
-        }
-        let proxies: Vec<_> = self.trusted_proxies.iter().map(|prefix| format!("\"{prefix}\"")).collect();
-        writeln!(f, "trusted-proxies = [{}]", proxies.join(", "))?;
-        writeln!(f, "# database: {}", self.database_url)?;
-        writeln!(f, "overlay-v4 = \"{}\"", self.overlay_v4)?;
-        writeln!(f, "network-name = {:?}", self.network_name)
     }
 }
 
@@ -339,6 +369,8 @@ const DEFAULT_FILE: &str = "/etc/warren/rendezvous.toml";
 const DEFAULT_DATA_DIR: &str = "/var/lib/warren-rendezvous";
 /// Shared address space (RFC 6598): used inside carriers, so seldom by a home or office network.
 const DEFAULT_OVERLAY: &str = "100.64.0.0/10";
+/// sqlx reports every statement at debug and slow ones at warn; quinn and rustls speak of strangers' mistakes.
+const DEFAULT_LOG: &str = "info,sqlx=warn,quinn=error,quinn_proto=error,rustls=error";
 const HTTPS_PORT: u16 = 443;
 /// Registered for STUN (RFC 8489 section 18.6).
 const STUN_PORT: u16 = 3478;
@@ -363,6 +395,7 @@ mod tests {
         assert_eq!(config.stun_listen, "0.0.0.0:3478".parse().unwrap());
         assert_eq!(config.relay_listen, "0.0.0.0:3480".parse().unwrap());
         assert_eq!(config.relay_offload, Offload::On);
+        assert_eq!(config.metrics_listen, OptionalListen::At("127.0.0.1:9090".parse().unwrap()));
         assert_eq!(config.tls, TlsMode::Internal);
         assert_eq!(config.database_url, DatabaseUrl::Sqlite("/var/lib/warren-rendezvous/warren.db".into()));
     }

@@ -1,32 +1,24 @@
 //! The program: parse, do, exit code.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use warren_rendezvous::commands::{Cli, dispatch};
+use clap::CommandFactory;
+use warren_rendezvous::commands::{Cli, dispatch, read};
+use warren_rendezvous::{logging, service};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("warren-rendezvous: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(dispatch(cli)) {
+    match execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("warren-rendezvous: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn execute() -> anyhow::Result<()> {
+    let (command, config) = read(&Cli::command().get_matches())?;
+    logging::start(&config.log, config.log_format, service::logs_to_journal());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(dispatch(command, config))
 }

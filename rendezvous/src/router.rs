@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::{api, control, web};
+use crate::{api, control, meters, web};
 
 /// Everything the web listener serves.
 pub fn router(app: App) -> Router {
@@ -21,7 +21,8 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", api::router(app.clone()))
         .merge(control::router(app.clone()))
         .merge(web::router(app.clone()))
-        .layer(middleware::from_fn_with_state(app, web::secure))
+        .layer(middleware::from_fn_with_state(app.clone(), web::secure))
+        .layer(middleware::from_fn_with_state(app, meters::measure))
 }
 
 /// `GET /readyz`: whether the database answers; the listeners are open before this one is.

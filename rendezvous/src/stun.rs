@@ -23,6 +23,7 @@ use warren_proto::control::voucher;
 use warren_proto::keys::UnixTime;
 
 use crate::limits::{SourceLimit, canonical};
+use crate::meters::Meters;
 use crate::voucher::Vouchers;
 
 /// The two sockets.
@@ -83,15 +84,20 @@ impl Stun {
     }
 
     /// Answers until it is dropped.
-    pub async fn run(self, vouchers: &Vouchers, now: impl Fn() -> UnixTime) {
+    pub async fn run(self, vouchers: &Vouchers, meters: &Meters, now: impl Fn() -> UnixTime) {
         let limit = Mutex::new(SourceLimit::new(PER_SECOND, BURST, Instant::now()));
         let [first, second] = self.sockets;
         let answer = |request: &[u8], from| answer(request, from, vouchers, now());
-        tokio::join!(serve(first, &limit, &answer), serve(second, &limit, &answer));
+        tokio::join!(serve(first, &limit, meters, &answer), serve(second, &limit, meters, &answer));
     }
 }
 
-async fn serve(socket: Socket, limit: &Mutex<SourceLimit>, answer: &impl Fn(&[u8], SocketAddr) -> Option<Vec<u8>>) {
+async fn serve(
+    socket: Socket,
+    limit: &Mutex<SourceLimit>,
+    meters: &Meters,
+    answer: &impl Fn(&[u8], SocketAddr) -> Option<Vec<u8>>,
+) {
     let mut buffer = [0; LARGEST];
     loop {
         // an error is an ICMP answer to an earlier response: it does not concern the next request
@@ -99,6 +105,7 @@ async fn serve(socket: Socket, limit: &Mutex<SourceLimit>, answer: &impl Fn(&[u8
         let Some(response) = answer(&buffer[..request.len], canonical(request.addr)) else { continue };
         let source = request.addr.ip();
         let allowed = limit.lock().expect("nothing panics while it holds the limit").allow(source, Instant::now());
+        meters.count_stun(allowed);
         if allowed {
             socket.answer(&request, &response);
         }
@@ -186,7 +193,7 @@ mod tests {
     async fn the_answer_comes_from_the_address_that_was_asked() {
         let stun = Stun::bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
         let port = stun.addrs().unwrap()[0].port();
-        let service = tokio::spawn(async move { stun.run(&VOUCHERS, || AT).await });
+        let service = tokio::spawn(async move { stun.run(&VOUCHERS, &Meters::default(), || AT).await });
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
 
         for asked in [[127, 0, 0, 1], [127, 0, 0, 2]].map(|ip| SocketAddr::from((ip, port))) {

@@ -233,7 +233,8 @@ uninstall() {
         stop_in_background
     fi
     rm -f "$PROGRAM" "$LOG"
-    rm -rf "$STATE" "$RUN"
+    # systemd keeps the state of a service without a user of its own there, and links to it
+    rm -rf "$STATE" /var/lib/private/warren "$RUN"
     say "removed: $PROGRAM, its service and $STATE"
 }
 

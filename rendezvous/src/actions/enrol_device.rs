@@ -56,6 +56,7 @@ pub async fn enrol_device(app: &App, enrolment: &Enrolment) -> Result<Device, Er
         }
     };
     tx.commit().await?;
+    app.meters().count_enrolment();
     app.hub().refresh(app.store()).await;
     Ok(device)
 }

@@ -4,13 +4,14 @@ mod admin;
 mod db;
 mod healthcheck;
 mod key;
+mod manual;
 mod run;
 mod setup_link;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, anyhow};
+use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -24,14 +25,11 @@ pub use run::serve;
 
 /// Rendezvous server of a Warren mesh
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "warren-rendezvous", version, propagate_version = true)]
 pub struct Cli {
     /// Settings file [default: /etc/warren/rendezvous.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = "WARREN_CONFIG")]
     pub config: Option<PathBuf>,
-    /// What to log: a level, or directives as in "info,warren_rendezvous=debug"
-    #[arg(long, global = true, value_name = "FILTER", env = "WARREN_LOG", default_value = DEFAULT_LOG)]
-    pub log: String,
     /// Every setting is also an environment variable and a key of the settings file
     #[command(flatten, next_help_heading = "Settings")]
     pub settings: Settings,
@@ -58,16 +56,36 @@ pub enum Command {
     /// The database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Print the settings in force, without secrets
+    /// Print the settings in force and where each comes from, without secrets; exit 1 when they make no sense
     CheckConfig,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them into a directory
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Puts command line, environment and settings file together.
+pub fn read(matches: &ArgMatches) -> Result<(Command, Config)> {
+    let cli = Cli::from_arg_matches(matches)?;
+    let (file, origins) = Settings::from_file(cli.config.as_deref())?;
+    let origins = origins.under(matches);
+    let config = cli.settings.over(file).resolve().map_err(|error| {
+        let complaint = format!("{error:#}");
+        origins.explain(&complaint).map_or(error, |places| anyhow!("{complaint} ({places})"))
+    })?;
+    Ok((cli.command, Config { origins, bridge: container::bridge(), ..config }))
 }
 
 /// Does what the command line asks for.
-pub async fn dispatch(cli: Cli) -> Result<()> {
-    let file = Settings::from_file(cli.config.as_deref())?;
-    let mut config = cli.settings.over(file).resolve()?;
-    config.bridge = container::bridge();
-    match cli.command {
+pub async fn dispatch(command: Command, config: Config) -> Result<()> {
+    match command {
         Command::Run => run::run(config).await,
         Command::Key(command) => key::key(config, command).await,
         Command::SetupLink => setup_link::setup_link(config).await,
@@ -78,6 +96,8 @@ pub async fn dispatch(cli: Cli) -> Result<()> {
             print!("{config}");
             Ok(())
         }
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(directory.as_deref()),
     }
 }
 
@@ -87,6 +107,3 @@ async fn open(config: Config) -> Result<App> {
     getrandom::fill(&mut seed).context("read random bytes from the system")?;
     App::open(config, SystemClock, seed).await
 }
-
-/// sqlx reports every statement at debug and slow ones at warn; quinn and rustls speak of strangers' mistakes.
-const DEFAULT_LOG: &str = "info,sqlx=warn,quinn=error,quinn_proto=error,rustls=error";

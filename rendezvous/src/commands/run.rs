@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -16,9 +16,11 @@ use crate::actions::{self, create_setup_token};
 use crate::app::App;
 use crate::config::Config;
 use crate::control::{Listener, Services};
+use crate::meters::MetricsServer;
 use crate::public;
 use crate::relay::Relay;
 use crate::self_check::{self, Finding, Ports};
+use crate::service;
 use crate::stun::Stun;
 use crate::web_server::WebServer;
 
@@ -45,6 +47,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     let stun = Stun::bind(config.stun_listen)
         .await
         .with_context(|| format!("listen for STUN on {} and the next port (UDP)", config.stun_listen))?;
+    let metrics = MetricsServer::bind(app).await?;
     let stun_addrs = stun.addrs().context("read the STUN addresses")?;
     let (quic_addr, web_addr) = (listener.addr()?, web.addr());
     app.tunnels().serve(quic_addr, relay.addr());
@@ -59,23 +62,30 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     };
     public.resolve(config, &host).await;
     greet(app).await?;
+    // from here on SIGHUP does not end us
+    let reload = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let ports = Ports { web: web_addr.port(), quic: quic_addr.port(), stun: stun_addrs.map(|addr| addr.port()) };
     let [stun_first, stun_second] = stun_addrs;
+    let metrics_addr = metrics.addr().map_or_else(|| "off".to_owned(), |addr| addr.to_string());
     announce(&format!(
-        "ready web={web_addr} quic={quic_addr} stun={stun_first},{stun_second} relay={} url={dashboard}",
+        "ready web={web_addr} quic={quic_addr} stun={stun_first},{stun_second} relay={} metrics={metrics_addr} url={dashboard}",
         relay.addr()
     ));
+    service::ready(&format!("serving {dashboard}"));
     tokio::select! {
         () = listener.run(app, services) => {}
         () = web.run() => {}
-        () = stun.run(app.vouchers(), || app.now()) => {}
+        () = stun.run(app.vouchers(), app.meters(), || app.now()) => {}
+        () = metrics.run(app) => {}
+        () = stay_alive(app) => {}
         () = app.hub().run(app.store()) => {}
-        () = public.follow(app, host, ports) => {}
+        () = public.follow(app, host, ports, reload) => {}
         () = keep_tidy(app) => {}
         () = keep_history(app) => {}
         () = stop => {}
     }
     info!("stopping");
+    service::stopping();
     // what is not said by then is not worth waiting for: agents and browsers return by themselves
     let _ = timeout(PARTING, listener.close()).await;
     drop(relay);
@@ -125,11 +135,16 @@ impl Public {
 
     /// Checks how we stand, then keeps up with the world: the server of a home has another address every now and then,
     /// and one in a container learns its own when somebody opens the dashboard by it.
-    async fn follow(&self, app: &App, mut host: String, ports: Ports) {
+    async fn follow(&self, app: &App, mut host: String, ports: Ports, mut reload: Signal) {
         self.check(app, &host, ports).await;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_UP_EVERY) => self.resolve(app.config(), &host).await,
+                Some(()) = reload.recv() => {
+                    info!("asked to reload: looking at {host} again");
+                    self.resolve(app.config(), &host).await;
+                    self.check(app, &host, ports).await;
+                }
                 () = app.address_learned().notified() => {
                     let Ok(Some(network)) = app.store().network().await else { continue };
                     host = public::host(app.config(), Some(&network));
@@ -176,6 +191,16 @@ async fn keep_history(app: &App) {
             warn!(%error, "cannot write down what agents report of their paths; an hour of it is kept");
         }
         works = written.is_ok();
+    }
+}
+
+/// Tells systemd that we live, each time after the locks that everything needs could be had.
+async fn stay_alive(app: &App) {
+    let Some(every) = service::alive_every() else { return std::future::pending().await };
+    loop {
+        let _ = app.hub().census();
+        service::alive();
+        tokio::time::sleep(every).await;
     }
 }
 

@@ -86,6 +86,7 @@ async fn introduce(
         }
         Err(refused) => refused,
     };
+    app.meters().count_refusal(refused.code);
     debug!(code = ?refused.code, "refused a device");
     part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
     Err(io::ErrorKind::PermissionDenied.into())
@@ -95,7 +96,7 @@ async fn introduce(
 async fn converse(app: &App, connection: &Connection, mut session: Session, streams: (Reader, Writer)) {
     let (mut reader, mut writer) = streams;
     let incoming = read(app, session.device, &mut reader);
-    let outgoing = write(connection, &mut session.queue, &mut writer);
+    let outgoing = write(app, connection, &mut session.queue, &mut writer);
     let measuring = measure(app, connection, session.device, session.number);
     tokio::select! {
         result = incoming => {
@@ -116,6 +117,7 @@ async fn read(app: &App, device: NodeId, reader: &mut Reader) -> io::Result<()> 
     let mut allowance = f64::from(MESSAGES_BURST);
     let mut at = Instant::now();
     while let Some(frame) = reader.next().await {
+        app.meters().count_received();
         match ToServer::decode(&frame?) {
             Ok(message) => handle(app, device, message).await?,
             // a newer agent's message: ours to ignore
@@ -168,8 +170,9 @@ fn outside_overlay(app: &App, mut set: CandidateSet) -> CandidateSet {
 }
 
 /// Writes what is queued. An agent that does not take it in time is gone or hopeless: it will return with a fresh map.
-async fn write(connection: &Connection, queue: &mut Receiver, writer: &mut Writer) {
+async fn write(app: &App, connection: &Connection, queue: &mut Receiver, writer: &mut Writer) {
     while let Some(outgoing) = queue.recv().await {
+        app.meters().count_sent();
         match outgoing {
             Outgoing::Message(message) => match timeout(TAKE_WITHIN, writer.send(message)).await {
                 Ok(Ok(())) => {}

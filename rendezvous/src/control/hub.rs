@@ -46,6 +46,15 @@ pub enum LiveEvent {
     },
 }
 
+/// The mesh in numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Devices online.
+    pub connected: usize,
+    /// Pairs that reported a path, by the word for how it goes; words that we do not know are one, `other`.
+    pub pairs: BTreeMap<&'static str, usize>,
+}
+
 /// Who is connected, and what they report.
 #[derive(Debug)]
 pub struct Hub {
@@ -119,6 +128,26 @@ impl Hub {
                 view(device, state.coordinator.presence(id).cloned(), paths)
             })
             .collect()
+    }
+
+    /// How many there are, and how they reach each other. A pair counts once, by what its first device says.
+    pub fn census(&self) -> Census {
+        let state = self.lock();
+        let mut pairs = BTreeMap::new();
+        for id in state.connections.keys() {
+            for path in state.coordinator.paths(*id) {
+                let peer = path.report.peer;
+                if *id < peer || !state.coordinator.paths(peer).any(|other| other.report.peer == *id) {
+                    *pairs.entry(known_via(&path.report.via)).or_insert(0) += 1;
+                }
+            }
+        }
+        Census { connected: state.connections.len(), pairs }
+    }
+
+    /// How many pages and streams follow what changes.
+    pub fn followers(&self) -> usize {
+        self.events.receiver_count()
     }
 
     /// Why a pair uses the path it uses, and how long ago each end said what it tried.
@@ -487,6 +516,13 @@ fn member(device: &Device) -> Member {
         not_after: device.not_after,
         relay_only: device.relay_only,
     }
+}
+
+/// Our own word for an agent's, so that no agent makes up time series.
+fn known_via(said: &str) -> &'static str {
+    let known = ["ipv4", "ipv6", "lan", "udp-relay", "websocket-relay"];
+    let none = if said.is_empty() { "none" } else { "other" };
+    known.into_iter().find(|word| *word == said).unwrap_or(none)
 }
 
 /// How far a page may lag before it looks at everything again.

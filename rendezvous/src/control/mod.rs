@@ -11,6 +11,6 @@ mod queue;
 mod tls;
 mod tunnel;
 
-pub use hub::{Hub, LiveEvent};
+pub use hub::{Census, Hub, LiveEvent};
 pub use listener::{Listener, Services};
 pub use tunnel::{Tunnels, router};

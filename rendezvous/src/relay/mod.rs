@@ -16,4 +16,4 @@ mod table;
 mod tests;
 
 pub use service::Relay;
-pub use table::{Counters, Dropped, End, Table, Verdict};
+pub use table::{Counters, Dropped, End, Load, Table, Verdict};

@@ -46,6 +46,32 @@ pub enum Dropped {
     UnknownToken,
 }
 
+impl Dropped {
+    /// Every reason, in the order of their indices.
+    pub const ALL: [Self; 5] =
+        [Self::Malformed, Self::PeerUnbound, Self::Source, Self::UnknownChannel, Self::UnknownToken];
+
+    /// For programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::PeerUnbound => "peer_unbound",
+            Self::Source => "source",
+            Self::UnknownChannel => "unknown_channel",
+            Self::UnknownToken => "unknown_token",
+        }
+    }
+}
+
+/// What the table holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    /// Numbers of channels, two for each pair.
+    pub channels: usize,
+    /// Devices with a bound address.
+    pub bound: usize,
+}
+
 /// How many frames met which fate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -54,7 +80,7 @@ pub struct Counters {
     /// Bytes forwarded, without frame headers.
     pub forwarded_bytes: u64,
     /// Frames dropped, by `Dropped`.
-    pub dropped: [u64; 5],
+    pub dropped: [u64; Dropped::ALL.len()],
 }
 
 /// Every channel and binding.
@@ -170,6 +196,12 @@ impl Table {
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What is there at this moment.
+    pub fn load(&self) -> Load {
+        let bound = self.devices.values().filter(|device| device.bound.is_some()).count();
+        Load { channels: self.channels.len(), bound }
     }
 
     /// Decides on the frames of one sender that arrived in a row, each of `stride` bytes and the last perhaps shorter, and

@@ -9,6 +9,7 @@ mod audit;
 mod change;
 mod device;
 mod invite;
+mod load;
 mod network;
 mod open;
 mod path_history;
@@ -17,17 +18,21 @@ mod session;
 mod setup_token;
 mod value;
 
+use prometheus_client::metrics::histogram::Histogram;
 use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
 
 pub use admin_user::AdminUser;
 pub use audit::AuditEntry;
 pub use change::{Change, ChangeKind};
 pub use invite::StoredInvite;
+pub use load::PoolLoad;
 pub use network::NetworkRow;
 pub use open::{DatabaseUrl, InvalidDatabaseUrl, MigrationStatus, OpenError};
 pub use registry::STATEMENTS;
 pub use session::{NewSession, Session};
 pub use setup_token::SetupToken;
+
+use load::Stopwatch;
 
 /// What the database answers; every failure is the world's.
 pub type Result<T> = std::result::Result<T, sqlx::Error>;
@@ -50,19 +55,21 @@ struct SqlitePools {
 #[derive(Clone, Debug)]
 pub struct Store {
     db: Engine<SqlitePools, PgPool>,
+    write_times: Histogram,
 }
 
 /// A write transaction; rolled back unless committed.
 #[derive(Debug)]
-pub struct Tx(Engine<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>);
+pub struct Tx(Engine<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>, Stopwatch);
 
 impl Store {
     /// Opens a write transaction, the only one until it ends: what it reads still holds when it writes.
     pub async fn begin(&self) -> Result<Tx> {
+        let watch = Stopwatch::start(&self.write_times);
         match &self.db {
-            Engine::Sqlite(pools) => Ok(Tx(Engine::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?))),
+            Engine::Sqlite(pools) => Ok(Tx(Engine::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?), watch)),
             Engine::Postgres(pool) => {
-                let mut tx = Tx(Engine::Postgres(pool.begin().await?));
+                let mut tx = Tx(Engine::Postgres(pool.begin().await?), watch);
                 tx.lock_network().await?;
                 Ok(tx)
             }
@@ -95,9 +102,11 @@ impl Tx {
     /// Makes everything done so far durable.
     pub async fn commit(self) -> Result<()> {
         match self.0 {
-            Engine::Sqlite(tx) => tx.commit().await,
-            Engine::Postgres(tx) => tx.commit().await,
+            Engine::Sqlite(tx) => tx.commit().await?,
+            Engine::Postgres(tx) => tx.commit().await?,
         }
+        self.1.stop();
+        Ok(())
     }
 }
 

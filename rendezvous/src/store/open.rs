@@ -54,6 +54,16 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// The engine's name, for people.
+    pub const fn engine(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "PostgreSQL",
+            Self::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
 impl std::fmt::Display for DatabaseUrl {
     /// Without user and password: this goes to logs and error messages.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -111,7 +121,7 @@ impl Store {
                     .await?,
             ),
         };
-        Ok(Self { db })
+        Ok(Self { db, write_times: super::load::write_times() })
     }
 
     async fn migrate(&self, url: &DatabaseUrl) -> Result<(), OpenError> {

@@ -11,6 +11,7 @@ mod install;
 mod live;
 mod page;
 mod problem;
+mod system;
 mod view;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/devices/{id}/rename", post(devices::rename::submit))
         .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
         .route("/activity", get(activity::page))
+        .route("/system", get(system::page))
         .route("/assets/{name}", get(assets::asset))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::not_found)

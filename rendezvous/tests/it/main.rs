@@ -7,6 +7,7 @@ mod browser;
 mod common;
 mod control;
 mod history;
+mod meters;
 mod program;
 mod store;
 mod udp;

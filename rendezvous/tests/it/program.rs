@@ -1,8 +1,11 @@
 //! The program as a script or a container meets it: settings, output, exit codes, signals, kill -9.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use warren_proto::control::{Invite, ToServer};
@@ -29,6 +32,7 @@ fn text(bytes: &[u8]) -> String {
 struct Server {
     child: Child,
     ready: String,
+    log: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -37,17 +41,35 @@ impl Server {
     }
 
     fn start_at(dir: &Path, quic: &str) -> Self {
+        Self::start_with(dir, quic, &[])
+    }
+
+    fn start_with(dir: &Path, quic: &str, more: &[&str]) -> Self {
         let mut child =
             program(dir, &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", quic])
                 .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+                .env("WARREN_METRICS_LISTEN", "127.0.0.1:0")
+                .args(more)
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let log = Arc::new(Mutex::new(String::new()));
+        let note = Arc::clone(&log);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(move |line| {
+            let line = line.unwrap();
+            note.lock().unwrap().push_str(&(line.clone() + "\n"));
+            line
+        });
         let ready = lines.find(|line| line.starts_with("ready")).expect("the server gets ready");
         // keeps the pipe open and empty
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, ready }
+        Self { child, ready, log }
+    }
+
+    /// The address after this name in the line that says that it is ready.
+    fn addr(&self, name: &str) -> SocketAddr {
+        let (_, rest) = self.ready.split_once(&format!(" {name}=")).unwrap();
+        rest.split(' ').next().unwrap().parse().unwrap()
     }
 
     fn wait(&mut self) -> Option<i32> {
@@ -97,6 +119,156 @@ fn a_flag_beats_the_environment_beats_the_file() {
     assert!(config.contains("relay-listen = \"0.0.0.0:2\""), "{config}");
     assert!(config.contains("stun-listen = \"0.0.0.0:1\""), "{config}");
     assert!(config.contains("web-listen = \"0.0.0.0:443\""), "{config}");
+}
+
+#[test]
+fn check_config_says_where_each_value_comes_from_and_keeps_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, url) = (dir.path().join("rendezvous.toml"), dir.path().join("url"));
+    std::fs::write(&url, "postgres://warren:sesame@db.example/warren\n").unwrap();
+    std::fs::write(&file, format!("\nrelay-offload = \"off\"\ndatabase-url-file = {url:?}\n")).unwrap();
+    let output = program(dir.path(), &["check-config", "--tls", "proxy", "--config", file.to_str().unwrap()])
+        .env("WARREN_LOG_FORMAT", "json")
+        .output()
+        .unwrap();
+
+    let shown = text(&output.stdout);
+    let line = |start: &str| shown.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{shown}"));
+
+    assert!(line("relay-offload = \"off\"").ends_with(&format!("# {} line 2", file.display())), "{shown}");
+    assert!(line("tls = \"proxy\"").ends_with("# flag"), "{shown}");
+    assert!(line("log-format = \"json\"").ends_with("# environment"), "{shown}");
+    assert!(line("data-dir").ends_with("# environment"), "{shown}");
+    assert!(line("stun-listen = \"0.0.0.0:3478\"").ends_with("# default"), "{shown}");
+    assert!(line("# database-url = \"postgres://db.example/warren\"").contains("line 3"), "{shown}");
+    assert!(!shown.contains("sesame"), "{shown}");
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_found_by_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rendezvous.toml");
+
+    for (content, reason) in [
+        ("\n\ntls = \"file\"\n", "line 3"),
+        ("\nstun-listen = \"nowhere\"\n", "line 2"),
+        ("\nmetrics-listen = \"on\"\n", "line 2"),
+        ("\n\n\nweb_lissten = \"0.0.0.0:1\"\n", "line 4"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = output(dir.path(), &["check-config", "--config", file.to_str().unwrap()]);
+
+        assert_eq!(output.status.code(), Some(1), "{content}");
+        assert!(text(&output.stderr).contains(reason), "{content}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn prometheus_reads_a_listener_of_its_own_unless_that_is_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+
+    let page = get(server.addr("metrics"), "/metrics");
+    let elsewhere = get(server.addr("metrics"), "/devices");
+    let off = Server::start_with(&dir.path().join("off"), "127.0.0.1:0", &["--metrics-listen", "off"]);
+
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(page.contains("content-type: application/openmetrics-text"), "{page}");
+    assert!(page.contains("\nwarren_rendezvous_agents_connected 0"), "{page}");
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    assert!(elsewhere.starts_with("HTTP/1.1 404 "), "{elsewhere}");
+    assert!(off.ready.contains(" metrics=off "), "{}", off.ready);
+}
+
+#[test]
+fn systemd_is_told_of_the_beginning_and_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut child =
+        program(&dir.path().join("data"), &["run", "--metrics-listen", "off", "--web-listen", "127.0.0.1:0"])
+            .args(["--quic-listen", "127.0.0.1:0", "--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "200000")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+    let heard = |wanted: &str| {
+        let mut buffer = [0; 256];
+        loop {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted}: {error}"));
+            if str::from_utf8(&buffer[..length]).unwrap().starts_with(wanted) {
+                return;
+            }
+        }
+    };
+
+    heard("READY=1\nSTATUS=serving https://");
+    heard("WATCHDOG=1");
+    heard("WATCHDOG=1");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    heard("STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_line_holds_a_secret_however_much_is_logged() {
+    for format in ["text", "json"] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start_with(dir.path(), "127.0.0.1:0", &["--log", "trace", "--log-format", format]);
+        let word = text(&output(dir.path(), &["key", "create"]).stdout).trim().to_owned();
+        let invite: Invite = word.parse().unwrap();
+        let joined = Agent::enrol(&invite, 1, "node").await.unwrap();
+        let token = joined.welcome.relays[0].token;
+        get(server.addr("metrics"), "/metrics");
+        drop(joined);
+
+        let log = server.log.lock().unwrap().clone();
+
+        assert!(log.contains("is online"), "{log}");
+        if format == "json" {
+            let line = log.lines().find(|line| line.contains("is online")).unwrap();
+            assert!(
+                serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line["level"] == "INFO"),
+                "{line}"
+            );
+        }
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let keys = files.filter(|path| path.extension().is_some_and(|extension| extension == "key"));
+        let mut secrets: Vec<Vec<u8>> = keys.map(|path| std::fs::read(path).unwrap()).collect();
+        assert!(!secrets.is_empty());
+        secrets.extend([invite.secret.to_vec(), token.to_vec()]);
+        assert!(!log.contains(&word));
+        for secret in &secrets {
+            for shown in spellings(secret) {
+                assert!(!log.contains(&shown), "a secret of {} bytes is in the log as {shown}", secret.len());
+            }
+        }
+    }
+}
+
+/// The ways in which a log might show bytes.
+fn spellings(secret: &[u8]) -> Vec<String> {
+    use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+    let encodings = [BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER];
+    let debug = format!("{secret:?}");
+    let mut shown: Vec<String> = encodings.iter().map(|encoding| encoding.encode(secret)).collect();
+    // the last letters of an encoding may also hold what follows
+    shown.iter_mut().for_each(|text| text.truncate(text.len() - 2));
+    shown.push(debug.trim_matches(['[', ']']).to_owned());
+    shown.extend(str::from_utf8(secret).ok().map(|text| text.trim().to_owned()).filter(|text| text.len() > 8));
+    shown
+}
+
+fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -174,6 +346,7 @@ fn a_running_server_is_healthy_and_ends_cleanly_on_either_signal() {
         let mut server = Server::start(dir.path());
         let web = server.ready.split_once("web=").unwrap().1.split(' ').next().unwrap().to_owned();
 
+        server.signal("-HUP");
         let healthy = output(dir.path(), &["healthcheck", "--web-listen", &web]);
         server.signal(signal);
         let code = server.wait();

@@ -187,6 +187,10 @@ async function seeDevice(page, laptop, desktop) {
 async function seeTheRest(page) {
   await page.goto(`${BASE}/activity`);
   await inspect(page, "activity");
+
+  await page.goto(`${BASE}/system`);
+  await page.getByRole("heading", { name: "Settings in force" }).waitFor();
+  await inspect(page, "system");
   await page.goto(`${BASE}/no/such/page`);
   await inspect(page, "not-found");
   // a page that cannot be live says so

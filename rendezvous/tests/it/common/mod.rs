@@ -91,7 +91,10 @@ impl TestApp {
 
     async fn open(lines: &str, now: UnixTime) -> Self {
         let dir = TempDir::new().unwrap();
-        let text = format!("data-dir = {:?}\npublic-addr = \"vpn.example.org\"\n{lines}", dir.path().join("data"));
+        let text = format!(
+            "data-dir = {:?}\npublic-addr = \"vpn.example.org\"\nmetrics-listen = \"off\"\n{lines}",
+            dir.path().join("data")
+        );
         let config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
         Self::start(dir, config, now).await
     }

@@ -7,3 +7,4 @@ mod headers;
 mod live;
 mod roles;
 mod setup;
+mod system;

@@ -38,6 +38,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/sign-in", "yyyyyy"),
     ("POST", "/sign-in", "yyyyyy"),
     ("POST", "/sign-out", "yyyyyn"),
+    ("GET", "/system", "yynnnn"),
 ];
 
 #[test]
