@@ -1,10 +1,12 @@
 //! The command line, as clap types. What a command does is left to `commands`, defaults from the environment to
 //! `config`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use warren_proto::crypto::Suite;
 
 /// Connects this device to the other devices of its mesh, directly.
@@ -38,6 +40,25 @@ pub enum Command {
     Ping(PingArgs),
     /// Explain the path to a peer: what is used, what was tried, what would make it better
     Path(PathArgs),
+    /// Print overlay addresses, one a line
+    Ip(IpArgs),
+    /// Wait until this device is connected
+    Wait(WaitArgs),
+    /// Look for what keeps this device from its mesh
+    Doctor(DoctorArgs),
+    /// Write an archive for whoever is to find out what is wrong
+    Bugreport(BugreportArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write all of them into a directory
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
 }
 
 /// `warren daemon`.
@@ -75,6 +96,12 @@ pub struct DaemonArgs {
     /// entries for a quarter of a minute [env: WARREN_NO_PORT_SEARCH]
     #[arg(long)]
     pub no_port_search: bool,
+    /// Let Prometheus read here, at /metrics; off by default [env: WARREN_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// How log lines look: text for people, json for programs [env: WARREN_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Threads for packets in each direction, on a machine with many processors and many peers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub threads: u8,
@@ -82,6 +109,16 @@ pub struct DaemonArgs {
     /// peer if either processor has no AES instructions]
     #[arg(long, value_name = "NAME")]
     pub suite: Option<Suite>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
 }
 
 /// `warren up`.
@@ -140,6 +177,50 @@ pub struct PathArgs {
     pub json: bool,
 }
 
+/// `warren ip`.
+#[derive(Args, Debug)]
+pub struct IpArgs {
+    /// Name or id; this device without it
+    #[arg(value_name = "PEER")]
+    pub peer: Option<String>,
+    /// The IPv4 address only
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub v4: bool,
+    /// The IPv6 address only
+    #[arg(short = '6')]
+    pub v6: bool,
+}
+
+/// `warren wait`.
+#[derive(Args, Debug)]
+pub struct WaitArgs {
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// `warren doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// The server to try the way to: a host, a link or an invite [default: the one this device is enrolled with]
+    #[arg(value_name = "SERVER")]
+    pub server: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `warren bugreport`.
+#[derive(Args, Debug)]
+pub struct BugreportArgs {
+    /// Where to write it [default: warren-bugreport-TIME.tar.gz here]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Leave public addresses as they are; secrets are left out in any case
+    #[arg(long)]
+    pub with_addresses: bool,
+}
+
 /// What the kernel accepts as an interface's name (`dev_valid_name`).
 fn interface_name(name: &str) -> Result<String, &'static str> {
     let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
@@ -158,6 +239,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_names_every_setting_of_the_daemon_with_its_variable() {
+        let manual = include_str!("../../docs/operations.md");
+        let table = manual.split_once("## Settings of the agent").unwrap().1.split("\n## ").next().unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `--"));
+        let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
+        let told: Vec<_> = cells.map(|cells| (cells[1].to_owned(), cells[2].to_owned())).collect();
+
+        let command = Cli::command();
+        let daemon = command.find_subcommand("daemon").unwrap();
+        let flags = command.get_arguments().filter(|flag| flag.is_global_set()).chain(daemon.get_arguments());
+        let variable = |flag: &clap::Arg| {
+            let help = flag.get_help().unwrap().to_string();
+            let named = help.split_once("[env: ").and_then(|(_, rest)| rest.split(']').next());
+            named.unwrap_or("-").to_owned()
+        };
+        let there: Vec<_> = flags.map(|flag| (format!("--{}", flag.get_long().unwrap()), variable(flag))).collect();
+
+        assert_eq!(told, there);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! Flag beats environment beats default. What the daemon remembers from run to run is in `state`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use warren_proto::config::Config as NodeConfig;
 use warren_proto::crypto::{Preference, Suite};
 
-use crate::cli::DaemonArgs;
+use crate::cli::{DaemonArgs, LogFormat};
 use crate::control::{Exceptions, InvalidProxy, Proxies, Proxy};
 use crate::cpu;
 use crate::exit::{Exit, Failure};
@@ -36,6 +38,8 @@ pub struct Config {
     pub lan_discovery: bool,
     /// Where the keys of security associations are written, for Wireshark.
     pub sa_keylog: Option<PathBuf>,
+    /// Where Prometheus may read, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Proxies on the way to web servers.
     pub proxies: Proxies,
     /// What the protocol core is told.
@@ -64,6 +68,7 @@ impl Config {
                 ..node
             },
             sa_keylog: args.sa_keylog,
+            metrics_listen: metrics_listen(args.metrics_listen, variable("WARREN_METRICS_LISTEN"))?,
         })
     }
 }
@@ -108,6 +113,22 @@ fn not_a_proxy(name: &str, error: InvalidProxy) -> Failure {
         .remedy("Correct it, or start the daemon without it: other kinds of proxy are of no use to it.")
 }
 
+/// Nobody reads a device's metrics unless somebody says where.
+fn metrics_listen(flag: Option<SocketAddr>, variable: Option<String>) -> Result<Option<SocketAddr>, Failure> {
+    let Some(text) = variable.filter(|text| flag.is_none() && text != "off") else { return Ok(flag) };
+    let addr = text.parse();
+    addr.map(Some).map_err(|_| Failure::new(Exit::Usage, format!("WARREN_METRICS_LISTEN is \"{text}\", not ADDR:PORT")))
+}
+
+/// The format of the log: the flag, else WARREN_LOG_FORMAT, else text.
+pub fn log_format(flag: Option<LogFormat>) -> Result<LogFormat, Failure> {
+    let Some(text) = variable("WARREN_LOG_FORMAT").filter(|_| flag.is_none()) else {
+        return Ok(flag.unwrap_or_default());
+    };
+    LogFormat::from_str(&text, false)
+        .map_err(|_| Failure::new(Exit::Usage, format!("WARREN_LOG_FORMAT is \"{text}\", not text or json")))
+}
+
 /// What a person asked for, else what this processor does best.
 fn preference(asked: Option<Suite>, has_aes: bool) -> Preference {
     asked.map_or_else(|| Preference::of_processor(has_aes), Preference::Asked)
@@ -150,6 +171,17 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn metrics_are_read_where_somebody_said_so_and_nowhere_else() {
+        let variable = |text: &str| Some(text.to_owned());
+
+        assert_eq!(metrics_listen(None, None).unwrap(), None);
+        assert_eq!(metrics_listen(None, variable("off")).unwrap(), None);
+        assert_eq!(metrics_listen(None, variable("127.0.0.1:9")).unwrap(), "127.0.0.1:9".parse().ok());
+        assert_eq!(metrics_listen("[::1]:8".parse().ok(), variable("127.0.0.1:9")).unwrap(), "[::1]:8".parse().ok());
+        assert_eq!(metrics_listen(None, variable("here")).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]

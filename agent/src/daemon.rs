@@ -21,8 +21,11 @@ use crate::exit::{Exit, Failure};
 use crate::identity::Identity;
 use crate::ipc;
 use crate::keylog::KeyLog;
+use crate::logging::RecentLog;
+use crate::meters::MetricsListener;
 use crate::netcfg::NetConfig;
 use crate::privileges::{self, PrivilegeError};
+use crate::service;
 use crate::slow_path::{Settings, SlowPath, Tools};
 use crate::state::{State, StateDir};
 use crate::tun::{LinuxTun, OpenError};
@@ -37,23 +40,26 @@ pub struct Prepared {
     sockets: Arc<Sockets>,
     server: ipc::Server,
     keylog: Option<KeyLog>,
+    metrics: Option<MetricsListener>,
+    log: RecentLog,
 }
 
 impl Prepared {
     /// Takes what the daemon needs of this host, or says what is missing and what to do.
-    pub fn new(config: Config) -> Result<Self, Failure> {
+    pub fn new(config: Config, log: RecentLog) -> Result<Self, Failure> {
         let state_dir = StateDir::open(&config.state_dir)?;
         let mut state = state_dir.load()?;
         Identity::load_or_create(&state_dir)?;
         let keylog = config.sa_keylog.as_deref().map(KeyLog::open).transpose()?;
         let sockets = bind(config.port, state.port, Layout { offload: config.offload, threads: config.threads })?;
+        let metrics = config.metrics_listen.map(MetricsListener::bind).transpose()?;
         let server = ipc::Server::bind(&config.socket)?;
         let tun = LinuxTun::open(&config.tun, config.offload, QUEUES * config.threads).map_err(no_tun)?;
         privileges::reduce().map_err(no_privilege)?;
         // Saved with the privileges that later writes will have, so that a directory of somebody else shows at once.
         state.port = Some(sockets.port());
         state_dir.save(&state)?;
-        Ok(Self { config, state_dir, state, tun, sockets, server, keylog })
+        Ok(Self { config, state_dir, state, tun, sockets, server, keylog, metrics, log })
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -70,8 +76,14 @@ impl Prepared {
             .context("start QUIC")?;
         let (calls_end, calls) = mpsc::channel(MAX_CALLS);
         let shutdown = shutdown().context("listen for signals")?;
+        if let Some(metrics) = self.metrics {
+            let addr = metrics.addr().context("read the address of the metrics")?;
+            tokio::spawn(metrics.serve(calls_end.clone()));
+            info!("metrics on http://{addr}/metrics");
+        }
         let listener = tokio::spawn(ipc::serve(self.server, calls_end));
         info!("listening for commands on {}", self.config.socket.display());
+        service::ready();
         let tools = Tools {
             clock,
             alarm: Alarm::new().context("make a timer")?,
@@ -87,6 +99,8 @@ impl Prepared {
             tun_index,
             calls,
             keylog: self.keylog,
+            is_watched: service::is_watched(),
+            log: self.log,
         };
         let ended = SlowPath::new(tools, self.state).run(shutdown).await;
         // With the slow path gone, the socket's task ends and removes the socket's file.
@@ -111,6 +125,7 @@ fn shutdown() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
         info!("ending");
+        service::stopping();
     })
 }
 

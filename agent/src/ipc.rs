@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::exit::Failure;
-use crate::report::{Netcheck, PathReport, Pong, Status};
+use crate::report::{Counters, Netcheck, PathReport, Pong, Status};
 
 pub use client::Client;
 pub use server::{Server, serve};
@@ -32,6 +32,10 @@ pub enum Request {
     Down,
     /// Leave the mesh.
     Logout,
+    /// Everything that is counted.
+    Counters,
+    /// The last lines of the log.
+    Log,
     /// The whole state.
     Status,
     /// Measure the network.
@@ -58,6 +62,10 @@ pub enum Request {
 pub enum Reply {
     /// It is done; here is how things stand.
     Status(Box<Status>),
+    /// To `Counters`.
+    Counters(Box<Counters>),
+    /// To `Log`, oldest first.
+    Log(Vec<String>),
     /// To `Netcheck`.
     Netcheck(Netcheck),
     /// To `Ping`.

@@ -3,6 +3,7 @@
 //! What is said is decided in `report`; nothing here is for programs. Everything fits a terminal of 80 columns as far as
 //! addresses let it: `path` and `netcheck` have much to say and files of their own.
 
+mod diagnosis;
 mod netcheck;
 mod path;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::config;
 use crate::report::{Path, PathKind, Peer, Pong, State, Status};
 
+pub use diagnosis::diagnosis;
 pub use netcheck::netcheck;
 pub use path::path;
 

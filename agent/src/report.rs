@@ -291,6 +291,23 @@ pub struct ServerDistance {
     pub rtt_ms: Option<f64>,
 }
 
+/// Everything that is counted; for `warren bugreport` and the listener for Prometheus.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Counters {
+    /// As `warren status`.
+    pub status: Status,
+    /// Probes sent, by the peer's id.
+    pub probes: BTreeMap<String, u64>,
+    /// Packets sent whole because their header could not be rebuilt, by the peer's id.
+    pub whole: BTreeMap<String, u64>,
+    /// The UDP port in use.
+    pub udp_port: u16,
+    /// Sealed datagrams that the kernel did not send.
+    pub udp_refused: u64,
+    /// Packets that the TUN device did not take.
+    pub tun_refused: u64,
+}
+
 /// What stands in the way of being connected.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {

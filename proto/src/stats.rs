@@ -18,6 +18,8 @@ pub struct PeerStats {
     pub tx_packets: AtomicU64,
     /// Of the packets sent, those whose header could not be rebuilt and travelled whole.
     pub tx_whole: AtomicU64,
+    /// Probes sent to find, measure and keep paths, answers not counted.
+    pub probes: AtomicU64,
     /// Packets thrown away, by the index of their [`Discard`].
     pub dropped: [AtomicU64; Discard::ALL.len()],
 }
@@ -26,8 +28,9 @@ impl Default for PeerStats {
     fn default() -> Self {
         let zero = AtomicU64::default;
         let (rx_bytes, tx_bytes, rx_packets, tx_packets, tx_whole) = (zero(), zero(), zero(), zero(), zero());
+        let probes = zero();
         let dropped = std::array::from_fn(|_| zero());
-        Self { rx_bytes, tx_bytes, rx_packets, tx_packets, tx_whole, dropped }
+        Self { rx_bytes, tx_bytes, rx_packets, tx_packets, tx_whole, probes, dropped }
     }
 }
 
@@ -45,6 +48,11 @@ impl PeerStats {
         if form == Form::Whole {
             add(&self.tx_whole, packets as u64);
         }
+    }
+
+    /// A probe was sent.
+    pub fn count_probe(&self) {
+        add(&self.probes, 1);
     }
 
     /// One packet was thrown away.

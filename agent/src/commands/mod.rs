@@ -1,34 +1,39 @@
 //! One file a command: each asks the daemon over `ipc`, prints the answer, and decides the exit code.
 
+mod bugreport;
+mod doctor;
 mod down;
+mod ip;
 mod logout;
+mod manual;
 mod netcheck;
 mod path;
 mod ping;
 mod status;
 mod up;
+mod wait;
 
 use std::future::Future;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use anyhow::Context;
 use serde::Serialize;
 use tokio::runtime;
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogFormat};
 use crate::config::{self, Config};
 use crate::daemon::Prepared;
 use crate::exit::{Exit, Failure};
+use crate::logging;
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let socket = config::socket_path(cli.socket.clone());
     match cli.command {
         Command::Daemon(args) => {
-            start_log("info");
+            let log = logging::start("info", config::log_format(args.log_format)?);
             // Before there is a second thread: privileges belong to threads.
-            let prepared = Prepared::new(Config::load(args, cli.socket)?)?;
+            let prepared = Prepared::new(Config::load(args, cli.socket)?, log)?;
             // One thread for all that is not packets, which have theirs: more would only wake each other.
             let runtime = runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
             runtime.block_on(prepared.run())
@@ -40,23 +45,19 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Netcheck(args) => block_on(netcheck::run(&socket, &args)),
         Command::Ping(args) => block_on(ping::run(&socket, &args)),
         Command::Path(args) => block_on(path::run(&socket, &args)),
+        Command::Ip(args) => block_on(ip::run(&socket, &args)),
+        Command::Wait(args) => block_on(wait::run(&socket, &args)),
+        Command::Doctor(args) => block_on(doctor::run(&socket, &args)),
+        Command::Bugreport(args) => block_on(bugreport::run(&socket, &args)),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(directory.as_deref()),
     }
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    start_log("warn");
+    logging::start("warn", LogFormat::Text);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(command)
-}
-
-fn start_log(default: &str) {
-    let filter = EnvFilter::new(config::log_filter().unwrap_or_else(|| default.to_owned()));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !config::no_color())
-        .with_target(false)
-        .init();
 }
 
 /// Prints text; a reader that went away (`| head`) is no failure.

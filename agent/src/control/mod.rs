@@ -29,6 +29,7 @@ pub use client::{Admit, Client, Parts};
 pub use connection::{Link, Transport};
 pub use proxy::{Exceptions, InvalidProxy, Proxies, Proxy};
 pub use reach::Unreached;
+pub use tunnel::believing_any_certificate;
 
 /// Where the server is and which key it must prove.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -30,7 +30,12 @@ impl Client {
     pub async fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
         match self.exchange(request).await? {
             Reply::Failed(failure) => Err(failure),
-            reply @ (Reply::Status(_) | Reply::Netcheck(_) | Reply::Pong(_) | Reply::Path(_)) => Ok(reply),
+            reply @ (Reply::Counters(_)
+            | Reply::Log(_)
+            | Reply::Netcheck(_)
+            | Reply::Path(_)
+            | Reply::Pong(_)
+            | Reply::Status(_)) => Ok(reply),
         }
     }
 

@@ -32,6 +32,8 @@ impl SlowPath {
             }
             Request::Logout => self.logout(reply),
             Request::Status => answer(reply, Reply::Status(Box::new(self.status()))),
+            Request::Counters => answer(reply, Reply::Counters(Box::new(self.counters()))),
+            Request::Log => answer(reply, Reply::Log(self.tools.log.lines())),
             Request::Netcheck => self.start_netcheck(reply),
             Request::Ping { peer, seq, timeout_ms } => self.start_ping(reply, &peer, seq, timeout_ms),
             Request::Path { peer } => {

@@ -41,7 +41,9 @@ use crate::data_plane::{DataPlane, Fib, Upcall};
 use crate::exit::{Exit, Failure};
 use crate::ipc::Call;
 use crate::keylog::KeyLog;
+use crate::logging::RecentLog;
 use crate::report::Problem;
+use crate::service;
 use crate::state::{State, StateDir};
 use crate::udp::{QuicSocket, Sockets};
 
@@ -77,6 +79,10 @@ pub struct Tools {
     pub calls: mpsc::Receiver<Call>,
     /// For Wireshark.
     pub keylog: Option<KeyLog>,
+    /// Whether systemd waits to hear that this task is alive.
+    pub is_watched: bool,
+    /// What was logged last.
+    pub log: RecentLog,
 }
 
 /// The slow path; `run` is its life.
@@ -175,6 +181,9 @@ impl SlowPath {
         }
         if now >= self.tidy_at {
             self.tidy_at = now + TIDY_EVERY;
+            if self.tools.is_watched {
+                service::alive();
+            }
         }
         self.record_if_due(now).await;
         self.answer_netchecks();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use warren_proto::candidate::CandidateKind;
@@ -11,6 +11,7 @@ use warren_proto::io::{Auxiliary, Remote};
 use warren_proto::keys::NodeId;
 use warren_proto::node::{Forwarding, HeldVerdict, PeerStatus};
 use warren_proto::path::Via;
+use warren_proto::stats::PeerStats;
 
 use super::SlowPath;
 use super::attachment::Mesh;
@@ -18,7 +19,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::control::{Link, Transport};
 use crate::judgement::{Measured, judge};
 use crate::report::{
-    Attempt, Candidate, Candidates, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason,
+    Attempt, Candidate, Candidates, Counters, Device, Nat, Netcheck, Path, PathKind, PathReport, Peer, Problem, Reason,
     Rendezvous, SCHEMA, ServerDistance, Session, State, Status, milliseconds,
 };
 use crate::state::Wanted;
@@ -43,6 +44,24 @@ impl SlowPath {
             peers: peers.unwrap_or_default(),
             dropped: self.dropped(),
             problem: self.current_problem(),
+        }
+    }
+
+    /// Everything that is counted.
+    pub(super) fn counters(&self) -> Counters {
+        let mesh = self.attachment.as_ref().and_then(|attachment| attachment.mesh.as_ref());
+        let of_peers = |count: fn(&PeerStats) -> &AtomicU64| {
+            let count = |peer: PeerStatus| (peer.node.to_string(), count(&peer.stats).load(Ordering::Relaxed));
+            mesh.iter().flat_map(|mesh| mesh.node.peers()).map(count).collect()
+        };
+        let plane = self.tools.plane.counters();
+        Counters {
+            status: self.status(),
+            probes: of_peers(|stats| &stats.probes),
+            whole: of_peers(|stats| &stats.tx_whole),
+            udp_port: self.tools.sockets.port(),
+            udp_refused: plane.udp_refused(),
+            tun_refused: plane.tun_refused(),
         }
     }
 

@@ -15,6 +15,7 @@ mod fuzz_corpus;
 mod host;
 mod hostile;
 mod offload;
+mod operations;
 mod rendezvous;
 mod survival;
 mod without_daemon;

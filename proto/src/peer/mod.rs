@@ -322,6 +322,9 @@ impl Peer {
     pub(crate) fn drain(&mut self, shared: &mut Shared, now: Instant) {
         let mut knocks = Vec::new();
         while let Some(probe) = self.path.poll_probe() {
+            if !matches!(probe.body, ProbeBody::Pong(_)) {
+                self.stats.count_probe();
+            }
             match probe.body {
                 ProbeBody::Knock if !shared.afford(&probe, now) => self.stats.count_dropped(Discard::RateLimited),
                 ProbeBody::Knock => knocks.push(probe.to),
