@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod check;
 mod matrix;
+mod package;
 mod population;
 mod postgres;
 mod profile;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
 use crate::matrix::MatrixArgs;
+use crate::package::PackageArgs;
 use crate::population::PopulationArgs;
 use crate::profile::ProfileArgs;
 use crate::setup::Purpose;
@@ -55,6 +57,8 @@ enum Task {
     Profile(ProfileArgs),
     /// Ten thousand simulated agents: how many pairs become direct, how soon, at which cost; writes docs/population.md.
     Population(PopulationArgs),
+    /// Debian packages of both programs, below the target directory.
+    Package(PackageArgs),
     /// Two hosts behind two NATs become a mesh, told as it happens; stays up until Ctrl-C.
     Demo {
         /// End by itself; exit code 0 only if everything happened.
@@ -105,6 +109,7 @@ fn execute(task: &Task) -> Result<()> {
             setup::run(&workspace, Purpose::Profile)?;
             profile::run(&workspace, arguments)
         }
+        Task::Package(arguments) => package::run(&workspace, arguments),
         Task::Population(arguments) => population::run(&workspace, arguments),
         Task::Demo { once } => {
             setup::run(&workspace, Purpose::Demo)?;

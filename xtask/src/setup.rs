@@ -84,6 +84,9 @@ const PROGRAMS: &[(&str, &str, &[Purpose])] = &[
     ("perf", "linux-perf", &[Purpose::Profile]),
     ("pg_ctl", "postgresql", TESTS),
     ("ping", "iputils-ping", NETWORK),
+    ("strace", "strace", TESTS),
+    // its judgement of our units; the package starts nothing where it is not the init already
+    ("systemd-analyze", "systemd", TESTS),
     ("tcpdump", "tcpdump", NETWORK),
     ("python3", "python3", TESTS),
     ("tshark", "tshark", TESTS),
