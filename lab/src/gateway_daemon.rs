@@ -30,6 +30,8 @@ pub struct GatewayDaemon {
 pub enum Speaks {
     /// PCP, NAT-PMP and UPnP.
     All,
+    /// The same, for a minute at a time.
+    Briefly,
     /// NAT-PMP alone: what a router of the years before PCP does.
     NatPmp,
     /// UPnP alone.
@@ -110,13 +112,14 @@ fn command(gateway: &Namespace, configuration: &Path) -> std::process::Command {
 
 fn configure(speaks: Speaks) -> String {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" };
+    let lifetimes = if speaks == Speaks::Briefly { "min_lifetime=60\nmax_lifetime=60\n" } else { "" };
     let (natpmp, upnp) = (yes_no(speaks != Speaks::Upnp), yes_no(speaks != Speaks::NatPmp));
     format!(
         "ext_ifname=wan0
 listening_ip=lan0
 enable_natpmp={natpmp}
 enable_upnp={upnp}
-secure_mode=yes
+{lifetimes}secure_mode=yes
 system_uptime=no
 uuid=8e1bb0a4-6a0c-4f6e-9c1f-3d1d0e6a2b10
 upnp_table_name=miniupnpd
