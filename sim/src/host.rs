@@ -87,13 +87,14 @@ impl Host {
         }
     }
 
-    /// Starts anew with `node`: everything that lived in memory is gone.
-    pub(crate) fn start(&mut self, node: Node) {
-        self.node = node;
+    /// Starts anew with `node`: everything that lived in memory is gone. Gives the one before.
+    pub(crate) fn start(&mut self, node: Node) -> Node {
+        let before = std::mem::replace(&mut self.node, node);
         self.auxiliaries.clear();
         self.forwarding = Forwarding::default();
         self.up = true;
         self.surroundings.start_epoch(self.port, self.ips());
+        before
     }
 
     pub(crate) fn ips(&self) -> Vec<IpAddr> {

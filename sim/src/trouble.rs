@@ -2,7 +2,7 @@
 
 use warren_proto::keys::UnixTime;
 
-use crate::host::HostId;
+use crate::host::{HostId, Interface};
 use crate::link::Link;
 use crate::net::{NatId, Realm};
 use crate::world::{Attachment, BEGIN, Place, World};
@@ -21,6 +21,17 @@ impl World {
         let node = self.boot(host, UnixTime::from_secs(wall));
         self.hosts[host].start(node);
         self.oracle.moved(self.hosts[host].id());
+        self.forget_made(host);
+        self.join(host);
+    }
+
+    /// Its owner takes a device down and up again: the program goes on, the core is another.
+    pub fn take_down_and_up(&mut self, host: HostId) {
+        self.disconnect(host);
+        let node = self.boot(host, BEGIN.plus(self.elapsed()));
+        let before = self.hosts[host].start(node);
+        self.hosts[host].node.resume(before.into_allowance());
+        self.oracle.moved(self.hosts[host].id());
         self.join(host);
     }
 
@@ -33,6 +44,7 @@ impl World {
         device.port = port.unwrap_or(device.port);
         device.start(node);
         self.oracle.moved(self.hosts[host].id());
+        self.forget_made(host);
         self.offer(host);
         self.hosts[host].node.restore(&memory, self.now);
         self.drain(host);
@@ -120,6 +132,15 @@ impl World {
     pub fn revoke(&mut self, host: HostId) {
         let out = self.rendezvous.revoke(self.hosts[host].id, self.now);
         self.post(out);
+    }
+
+    /// A program that was killed does not know what it has done to the NAT before it; the rendezvous does, of searches.
+    fn forget_made(&mut self, host: HostId) {
+        for Interface { realm, ip } in self.hosts[host].interfaces.clone() {
+            if let Realm::Inside(nat) = realm {
+                self.net.nats[nat].forget_made(ip);
+            }
+        }
     }
 
     pub(crate) fn notice_loss(&mut self, host: HostId) {

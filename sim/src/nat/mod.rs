@@ -146,6 +146,11 @@ impl Nat {
         Some(entry.inside)
     }
 
+    /// Counts the mappings of an inside address from nothing.
+    pub(crate) fn forget_made(&mut self, inside: IpAddr) {
+        self.made.remove(&inside);
+    }
+
     /// How many mappings it has made since it was put up.
     pub fn made_in_all(&self) -> usize {
         self.made_in_all
