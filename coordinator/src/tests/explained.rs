@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use warren_proto::candidate::NatMapping;
 use warren_proto::control::{Attempt, AttemptReport, Preferences, ToAgent, Verdict};
 
 use super::{World, active, id, online};
@@ -102,6 +103,27 @@ fn a_pair_held_to_the_relay_gets_a_channel_and_nothing_else() {
     assert_eq!([world.starts_to(1).len(), world.starts_to(2).len()], [0, 0]);
     let verdict = world.coordinator.explain(id(1), id(2)).unwrap().verdict;
     assert_eq!(verdict.code, "relay-only-policy");
+}
+
+#[test]
+fn a_search_that_waits_for_its_turn_is_told_from_one_that_found_nothing() {
+    let mut world = World::with_members(3);
+    world.arrive(1).arrive(2).arrive(3).settle();
+    for number in [2, 3] {
+        let from = ([203, 0, 113, number as u8], 40_000).into();
+        world.coordinator.handle_measurement(id(number), from, Duration::from_millis(20));
+        world.behind(number, NatMapping::EndpointIndependent);
+    }
+    world.behind(1, NatMapping::EndpointDependent).connect(1, 2).connect(1, 3);
+
+    // two birthday searches are more than what one address is granted in a minute
+    world.search(1, 2).search(1, 3);
+    for peer in [2, 3] {
+        world.tell(1, peer, 5, "punch").tell(peer, 1, 5, "punch");
+    }
+
+    let codes = [2, 3].map(|peer| world.coordinator.explain(id(1), id(peer)).unwrap().verdict.code);
+    assert_eq!(codes, ["symmetric-vs-port-restricted", "search-budget"]);
 }
 
 #[test]
