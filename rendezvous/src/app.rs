@@ -43,6 +43,7 @@ struct Inner {
     vouchers: Vouchers,
     meters: Meters,
     started_at: UnixTime,
+    outbox: Notify,
 }
 
 impl App {
@@ -82,6 +83,7 @@ impl App {
             vouchers,
             meters: Meters::default(),
             started_at,
+            outbox: Notify::new(),
         })))
     }
 
@@ -143,6 +145,11 @@ impl App {
     /// When this process opened it.
     pub fn started_at(&self) -> UnixTime {
         self.0.started_at
+    }
+
+    /// Wakes who tells the webhooks.
+    pub fn outbox(&self) -> &Notify {
+        &self.0.outbox
     }
 
     /// Wall-clock time.

@@ -95,6 +95,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "NAME", env = "WARREN_NETWORK_NAME")]
     #[serde(alias = "network_name")]
     pub network_name: Option<String>,
+    /// Prefixes that webhooks may call although they are this host's or its link's; may be repeated
+    #[arg(long, global = true, value_name = "PREFIX", env = "WARREN_WEBHOOK_ALLOW", value_delimiter = ',')]
+    #[serde(alias = "webhook_allow")]
+    pub webhook_allow: Option<Vec<IpNet>>,
     /// What to log: a level, or directives as in "info,warren_rendezvous=debug" [default: info, and less of libraries]
     #[arg(long, global = true, value_name = "FILTER", env = "WARREN_LOG")]
     pub log: Option<String>,
@@ -184,6 +188,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where each of these comes from.
     pub origins: Origins,
+    /// What webhooks may call although it is this host or its link.
+    pub webhook_allow: Vec<IpNet>,
 }
 
 impl Settings {
@@ -230,6 +236,7 @@ impl Settings {
             network_name: self.network_name.or(weaker.network_name),
             log: self.log.or(weaker.log),
             log_format: self.log_format.or(weaker.log_format),
+            webhook_allow: self.webhook_allow.or(weaker.webhook_allow),
         }
     }
 
@@ -266,6 +273,7 @@ impl Settings {
             log: self.log.filter(|filter| !filter.is_empty()).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: self.log_format.unwrap_or_default(),
             origins: Origins::default(),
+            webhook_allow: self.webhook_allow.unwrap_or_default(),
             data_dir,
         })
     }

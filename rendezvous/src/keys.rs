@@ -111,6 +111,12 @@ impl ServerKey {
         Sha256::new().chain_update(b"warren voucher v1").chain_update(&self.pkcs8).finalize().into()
     }
 
+    /// Signs what a webhook is sent. Made from the key, so that no database and no backup of one holds it.
+    pub fn webhook_secret(&self, webhook: &[u8; 16], generation: u64) -> [u8; 32] {
+        let label = Sha256::new().chain_update(b"warren webhook v1").chain_update(&self.pkcs8);
+        label.chain_update(webhook).chain_update(generation.to_be_bytes()).finalize().into()
+    }
+
     /// What invites carry and agents compare.
     pub fn pin(&self) -> [u8; 32] {
         Sha256::digest(&self.spki).into()

@@ -31,3 +31,4 @@ pub mod voucher;
 pub mod web;
 pub mod web_server;
 mod web_tls;
+mod webhook;

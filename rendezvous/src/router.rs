@@ -20,7 +20,7 @@ pub fn router(app: App) -> Router {
         .with_state(app.clone())
         .nest("/api/v1", api::router(app.clone()))
         .merge(control::router(app.clone()))
-        .merge(web::router(app.clone()))
+        .merge(web::router(app.clone(), api::document()))
         .layer(middleware::from_fn_with_state(app.clone(), web::secure))
         .layer(middleware::from_fn_with_state(app, meters::measure))
 }

@@ -1,7 +1,8 @@
 //! Installs what is missing, says what it does, and does nothing when all is there.
 //!
-//! Programs come from the distribution's packages; Python's judges of our packets go into a virtual environment below
-//! the target directory, so that nothing is installed for the whole machine that a distribution did not package.
+//! Programs come from the distribution's packages; Python's judges of our packets and of our API go into a virtual
+//! environment below the target directory, so that nothing is installed for the whole machine that a distribution did not
+//! package.
 
 use std::env;
 use std::fs;
@@ -119,10 +120,13 @@ fn has_venv() -> bool {
     Command::new("python3").args(["-c", "import venv, ensurepip"]).output().is_ok_and(|output| output.status.success())
 }
 
-/// The virtual environment of the packet judges; made anew when its list of packages has changed.
+/// The virtual environment of the judges of our packets and of our API; made anew when a list of packages has changed.
 fn make_python(workspace: &Workspace) -> Result<()> {
-    let list = workspace.root.join("lab/tests/oracle/requirements.txt");
-    let wanted = fs::read_to_string(&list).with_context(|| format!("read {}", list.display()))?;
+    let lists = REQUIREMENTS.map(|list| workspace.root.join(list));
+    let mut wanted = String::new();
+    for list in &lists {
+        wanted += &fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
+    }
     let directory = python_directory(workspace);
     let installed = directory.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|list| list == wanted) {
@@ -131,9 +135,15 @@ fn make_python(workspace: &Workspace) -> Result<()> {
     eprintln!("setup: making a Python environment in {}", directory.display());
     expect(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
     let pip = directory.join("bin/pip");
-    expect(Command::new(pip).args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(&list))?;
+    let [packets, api] = &lists;
+    let mut install = Command::new(pip);
+    install.args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(packets).arg("-r").arg(api);
+    expect(&mut install)?;
     fs::write(installed, wanted).context("note what is installed")
 }
+
+/// What the tests need from Python: of the lab, and of the rendezvous.
+const REQUIREMENTS: [&str; 2] = ["lab/tests/oracle/requirements.txt", "rendezvous/tests/it/api/requirements.txt"];
 
 /// What drives the browser in the tests of the dashboard, as its lock file names it.
 fn fetch_browser_driver(workspace: &Workspace) -> Result<()> {

@@ -1,9 +1,12 @@
 //! What can be done, one verb a file: check the rule, write in one transaction with audit and change log, then tell the
 //! hub. No SQL text, no HTTP, no QUIC.
 
+mod api_tokens;
 mod certify;
+mod change_device;
 mod create_admin;
 mod create_invite;
+mod deliver_webhooks;
 mod enrol_device;
 mod explain_pair;
 mod follow_invite;
@@ -16,6 +19,8 @@ mod pair_history;
 mod record_paths;
 mod rename_device;
 mod revoke_device;
+mod revoke_invite;
+mod run_once;
 mod setup_token;
 mod show_device;
 mod show_pair;
@@ -24,6 +29,7 @@ mod sign_in;
 mod sign_out;
 mod tidy;
 mod topology;
+mod webhooks;
 mod welcome_device;
 
 use sha2::{Digest, Sha256};
@@ -33,8 +39,11 @@ use crate::domain::Actor;
 use crate::error::Error;
 use crate::store::{AuditEntry, Tx};
 
+pub(crate) use api_tokens::{TokenRequest, create_api_token, list_api_tokens, revoke_api_token};
+pub use change_device::{DeviceChange, change_device};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
+pub(crate) use deliver_webhooks::{keep_delivering, ping_webhook};
 pub use enrol_device::{Enrolment, enrol_device};
 pub use explain_pair::{ExplainedPair, Tried, explain_pair};
 pub use follow_invite::follow_invite;
@@ -46,7 +55,9 @@ pub use open_network::open_network;
 pub use pair_history::{History, device_history, pair_history};
 pub use record_paths::record_paths;
 pub use rename_device::rename_device;
-pub use revoke_device::revoke_device;
+pub use revoke_device::{revoke_device, revoke_expected_device};
+pub use revoke_invite::revoke_invite;
+pub(crate) use run_once::{Once, OnceKey, begin_once, forget_once, keep_answer};
 pub use setup_token::{consume_setup_token, create_setup_token};
 pub use show_device::{ShownDevice, show_device};
 pub use show_pair::{ShownPair, ping_pair, retry_pair, show_pair};
@@ -55,9 +66,13 @@ pub(crate) use sign_in::{SignInError, begin_session, sign_in};
 pub(crate) use sign_out::sign_out;
 pub use tidy::tidy;
 pub use topology::{Topology, TopologyLink, topology};
+pub(crate) use webhooks::{
+    WebhookChange, change_webhook, create_webhook, delete_webhook, rotate_webhook, version as webhook_version,
+    webhook_secret,
+};
 pub use welcome_device::welcome_device;
 
-/// Appends an audit line to the transaction.
+/// Appends an audit line to the transaction, and a message to the webhooks that want to know.
 async fn audit(
     app: &App,
     tx: &mut Tx,
@@ -73,7 +88,9 @@ async fn audit(
         subject: subject.to_string(),
         detail: detail.to_string(),
     };
-    Ok(tx.insert_audit(app.new_id(), &entry).await?)
+    let id = app.new_id();
+    tx.insert_audit(id, &entry).await?;
+    deliver_webhooks::announce(app, tx, id, &entry).await
 }
 
 /// What is stored of a random secret: a plain hash suffices, there is nothing to guess.

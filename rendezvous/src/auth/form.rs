@@ -81,7 +81,7 @@ async fn read<T: DeserializeOwned>(secret: &FormSecret, request: Request) -> Res
 }
 
 /// Whether the browser, if it says anything about it, says that the request comes from a page of this host.
-fn is_same_origin(headers: &HeaderMap, authority: Option<&str>) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";

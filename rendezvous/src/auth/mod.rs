@@ -4,9 +4,11 @@
 //! `Person` and `Visitor` say who, `May<R>` and `MayDevice<R>` what they may do. Each has its form, which is the only way
 //! to read a posted one and does not exist for a forged one. Rows are `store`'s, pages are `web`'s.
 
+mod api_token;
 mod client;
 mod cookies;
 mod form;
+mod identity;
 mod may;
 mod may_device;
 pub mod password;
@@ -15,9 +17,11 @@ mod throttle;
 mod token;
 mod visitor;
 
+pub(crate) use api_token::ApiSecret;
 pub(crate) use client::{Client, is_secure, peer};
 pub(crate) use cookies::{clear_cookie, invite_cookie, read_invite_cookie, session_cookie};
 pub(crate) use form::{PersonForm, VisitorForm};
+pub(crate) use identity::{By, Identity, Unidentified, is_from_own_page};
 pub use may::{AddDevices, ManageDevices, ManageInvites, ManageServer, ManageUsers, ReadActivity, ReadMesh, Required};
 pub(crate) use may::{May, MayForm};
 pub(crate) use may_device::{MayDevice, MayDeviceForm};

@@ -44,7 +44,12 @@ impl Person {
 
     /// Whether the session has neither ended nor outlived its limits since the request; for what outlives a request.
     pub(crate) async fn is_still_signed_in(&self, app: &App) -> crate::store::Result<bool> {
-        let session = app.store().session(&self.session).await?;
+        Self::is_session_alive(app, &self.session).await
+    }
+
+    /// As `is_still_signed_in`, for a session that only its hash names.
+    pub(super) async fn is_session_alive(app: &App, session: &[u8; 32]) -> crate::store::Result<bool> {
+        let session = app.store().session(session).await?;
         Ok(session.is_some_and(|session| is_alive(&session, app)))
     }
 }

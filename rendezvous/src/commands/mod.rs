@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
+use crate::api;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Settings};
@@ -69,6 +70,8 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+    /// Print the description of the API, as /api/v1/openapi.json serves it
+    Openapi,
 }
 
 /// Puts command line, environment and settings file together.
@@ -98,6 +101,10 @@ pub async fn dispatch(command: Command, config: Config) -> Result<()> {
         }
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::man(directory.as_deref()),
+        Command::Openapi => {
+            println!("{:#}", api::document());
+            Ok(())
+        }
     }
 }
 

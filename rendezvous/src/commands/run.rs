@@ -82,6 +82,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = public.follow(app, host, ports, reload) => {}
         () = keep_tidy(app) => {}
         () = keep_history(app) => {}
+        () = actions::keep_delivering(app) => {}
         () = stop => {}
     }
     info!("stopping");

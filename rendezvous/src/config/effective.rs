@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 use super::{Config, Origin};
 use crate::store::DatabaseUrl;
 
@@ -23,7 +25,10 @@ impl Config {
     pub fn effective(&self) -> Vec<Effective> {
         let path = |path: &std::path::PathBuf| Some(format!("{path:?}"));
         let text = |value: &dyn fmt::Display| Some(format!("\"{value}\""));
-        let proxies: Vec<_> = self.trusted_proxies.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+        let prefixes = |prefixes: &[IpNet]| {
+            let quoted: Vec<_> = prefixes.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+            Some(format!("[{}]", quoted.join(", ")))
+        };
         let files = self.tls_files.as_ref();
         let values = [
             ("data-dir", path(&self.data_dir)),
@@ -39,11 +44,12 @@ impl Config {
             ("tls-cert", files.and_then(|(certificate, _)| path(certificate))),
             ("tls-key", files.and_then(|(_, key)| path(key))),
             ("agent-dir", self.agent_dir.as_ref().and_then(path)),
-            ("trusted-proxies", Some(format!("[{}]", proxies.join(", ")))),
+            ("trusted-proxies", prefixes(&self.trusted_proxies)),
             ("database-url", Some(format!("{:?}", shown(&self.database_url)))),
             ("database-url-file", self.database_url_file.as_ref().and_then(path)),
             ("overlay-v4", text(&self.overlay_v4)),
             ("network-name", Some(format!("{:?}", self.network_name))),
+            ("webhook-allow", prefixes(&self.webhook_allow)),
             ("log", Some(format!("{:?}", self.log))),
             ("log-format", text(&self.log_format.name())),
         ];

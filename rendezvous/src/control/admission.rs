@@ -147,11 +147,19 @@ fn explain(error: &Error) -> Refused {
         Error::AddressUnknown
         | Error::AdminNameInvalid
         | Error::AdminNameTaken
+        | Error::ChangedMeanwhile
+        | Error::EventInvalid
         | Error::Internal(_)
+        | Error::LabelInvalid
+        | Error::LifetimeInvalid
+        | Error::LimitReached(_)
         | Error::PairUnready(_)
         | Error::PasswordRefused(_)
         | Error::SetupTokenInvalid
-        | Error::Store(_) => RefusedCode::Unavailable,
+        | Error::Store(_)
+        | Error::TagsInvalid
+        | Error::Unknown
+        | Error::WebhookUrlInvalid(_) => RefusedCode::Unavailable,
     };
     if let Error::Internal(cause) = error {
         error!(%cause, "an enrolment failed");

@@ -150,6 +150,11 @@ impl Hub {
         self.events.receiver_count()
     }
 
+    /// Whether a device is connected to this server.
+    pub fn is_online(&self, device: NodeId) -> bool {
+        self.lock().coordinator.presence(device).is_some()
+    }
+
     /// Why a pair uses the path it uses, and how long ago each end said what it tried.
     pub fn explain(&self, device: NodeId, peer: NodeId) -> Option<(Explained, [Duration; 2])> {
         let explained = self.lock().coordinator.explain(device, peer)?;

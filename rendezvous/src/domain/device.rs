@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use sqlx::types::Uuid;
 use warren_proto::keys::{IdentityPublic, NodeId, StaticPublic, UnixTime};
 
+use super::Version;
+
 /// A device as the mesh knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device {
@@ -49,6 +51,16 @@ pub struct Device {
     pub last_seen_at: Option<UnixTime>,
     /// When it left or was revoked.
     pub ended_at: Option<UnixTime>,
+}
+
+impl Device {
+    /// Names what can be changed of it.
+    pub fn version(&self) -> Version {
+        let relay_only = if self.relay_only { "relay" } else { "" };
+        let mut fields = vec![self.name.as_str(), relay_only, self.state.name()];
+        fields.extend(self.tags.iter().map(String::as_str));
+        Version::of(&fields)
+    }
 }
 
 /// Whether a device belongs to the mesh.

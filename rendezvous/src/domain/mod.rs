@@ -5,10 +5,16 @@ mod address_pool;
 mod device;
 pub mod history;
 mod invite;
+mod moment;
 mod role;
+mod tag;
+mod version;
 
 pub use actor::Actor;
 pub use address_pool::{AddressPool, ula_prefix, v6_address};
 pub use device::{Device, DeviceName, DeviceState};
 pub use invite::{InviteProblem, check_invite};
+pub use moment::rfc3339;
 pub use role::{Right, Role, Scope, may_on_device};
+pub use tag::check_tags;
+pub use version::{Expected, Version};

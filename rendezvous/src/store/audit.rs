@@ -21,11 +21,38 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// Which entries are asked for; what is absent excludes nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditFilter {
+    /// Of this actor.
+    pub actor: Option<String>,
+    /// Of this action, or with a star at its end of those that begin so.
+    pub action: Option<String>,
+    /// About this object.
+    pub subject: Option<String>,
+    /// From this moment on.
+    pub since: Option<UnixTime>,
+    /// Before this moment.
+    pub until: Option<UnixTime>,
+    /// Older than this entry.
+    pub before: Option<Uuid>,
+}
+
 statements! {
     INSERT = "INSERT INTO audit (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
     DELETE_OLD = "DELETE FROM audit WHERE at < $1";
+    FILTERED = "SELECT id, at, actor, action, subject, detail FROM audit \
+                WHERE ($1 = '' OR actor = $1) AND action LIKE $2 ESCAPE '!' AND ($3 = '' OR subject = $3) \
+                AND at >= $4 AND at < $5 AND id < $6 ORDER BY id DESC LIMIT $7";
     RECENT = "SELECT at, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT $1";
     NEWEST = "SELECT MAX(at) FROM audit";
+}
+
+#[derive(sqlx::FromRow)]
+struct IdRow {
+    id: Uuid,
+    #[sqlx(flatten)]
+    row: Row,
 }
 
 #[derive(sqlx::FromRow)]
@@ -35,6 +62,19 @@ struct Row {
     action: String,
     subject: String,
     detail: String,
+}
+
+impl From<Row> for AuditEntry {
+    fn from(row: Row) -> Self {
+        Self { at: time(row.at), actor: row.actor, action: row.action, subject: row.subject, detail: row.detail }
+    }
+}
+
+/// A word, or its beginning with a star, as SQL has it; what SQL would take for a wildcard stands for itself.
+fn pattern(action: &str) -> String {
+    let (word, rest) = action.strip_suffix('*').map_or((action, ""), |word| (word, "%"));
+    let plain = word.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("{plain}{rest}")
 }
 
 impl Store {
@@ -47,16 +87,21 @@ impl Store {
     /// The newest `limit` entries, newest first.
     pub async fn recent_audit(&self, limit: u32) -> Result<Vec<AuditEntry>> {
         let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(RECENT).bind(i64::from(limit)).fetch_all(db).await?);
-        Ok(rows
-            .into_iter()
-            .map(|row| AuditEntry {
-                at: time(row.at),
-                actor: row.actor,
-                action: row.action,
-                subject: row.subject,
-                detail: row.detail,
-            })
-            .collect())
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// The newest `limit` entries that the filter lets through, newest first, by their ids.
+    pub async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<(Uuid, AuditEntry)>> {
+        let rows: Vec<IdRow> = on_reader!(self, db => sqlx::query_as(FILTERED)
+            .bind(filter.actor.as_deref().unwrap_or_default())
+            .bind(pattern(filter.action.as_deref().unwrap_or("*")))
+            .bind(filter.subject.as_deref().unwrap_or_default())
+            .bind(filter.since.map_or(0, millis))
+            .bind(filter.until.map_or(i64::MAX, millis))
+            .bind(filter.before.unwrap_or(Uuid::max()))
+            .bind(i64::from(limit))
+            .fetch_all(db).await?);
+        Ok(rows.into_iter().map(|IdRow { id, row }| (id, row.into())).collect())
     }
 }
 

@@ -24,6 +24,7 @@ statements! {
     CERTIFY = "UPDATE device SET name = $2, static_key = $3, certificate = $4, epoch = $5, not_after = $6, \
                invite_id = $7, owner_id = $8 WHERE id = $1";
     HOLD_TO_RELAY = "UPDATE device SET relay_only = $2 WHERE id = $1";
+    SET_TAGS = "UPDATE device SET tags = $2 WHERE id = $1";
     END = "UPDATE device SET state = $2, ended_at = $3 WHERE id = $1 AND state = 'active'";
     SEEN = "UPDATE device SET last_seen_at = $2 WHERE id = $1";
     DESCRIBE = "UPDATE device SET os = $2, agent_version = $3, last_seen_at = $4 WHERE id = $1";
@@ -163,6 +164,11 @@ impl Tx {
     pub async fn hold_to_relay(&mut self, id: NodeId, relay_only: bool) -> Result<()> {
         on_tx!(self, db => sqlx::query(HOLD_TO_RELAY)
             .bind(uuid(id)).bind(relay_only).execute(db).await.map(drop))
+    }
+
+    /// Gives a device other tags.
+    pub async fn set_device_tags(&mut self, id: NodeId, tags: &[String]) -> Result<()> {
+        on_tx!(self, db => sqlx::query(SET_TAGS).bind(uuid(id)).bind(tags_text(tags)).execute(db).await.map(drop))
     }
 
     /// Ends an active device; false when it was not active.

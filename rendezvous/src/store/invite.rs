@@ -36,6 +36,8 @@ pub struct StoredInvite {
 statements! {
     BY_HASH = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
                FROM invite WHERE hash = $1";
+    BY_ID = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+             FROM invite WHERE id = $1";
     LIST = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
             FROM invite ORDER BY id DESC LIMIT $1";
     INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id) \
@@ -82,6 +84,12 @@ impl Store {
     pub async fn invite_by_hash(&self, hash: &[u8; 32]) -> Result<Option<StoredInvite>> {
         let row: Option<Row> =
             on_reader!(self, db => sqlx::query_as(BY_HASH).bind(hash.as_slice()).fetch_optional(db).await?);
+        row.map(Row::read).transpose()
+    }
+
+    /// The invite of this id.
+    pub async fn invite(&self, id: Uuid) -> Result<Option<StoredInvite>> {
+        let row: Option<Row> = on_reader!(self, db => sqlx::query_as(BY_ID).bind(id).fetch_optional(db).await?);
         row.map(Row::read).transpose()
     }
 

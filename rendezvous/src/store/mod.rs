@@ -5,9 +5,11 @@
 
 mod address;
 mod admin_user;
+mod api_token;
 mod audit;
 mod change;
 mod device;
+mod idempotency;
 mod invite;
 mod load;
 mod network;
@@ -17,13 +19,16 @@ mod registry;
 mod session;
 mod setup_token;
 mod value;
+mod webhook;
 
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
 
 pub use admin_user::AdminUser;
-pub use audit::AuditEntry;
+pub use api_token::ApiToken;
+pub use audit::{AuditEntry, AuditFilter};
 pub use change::{Change, ChangeKind};
+pub use idempotency::Earlier;
 pub use invite::StoredInvite;
 pub use load::PoolLoad;
 pub use network::NetworkRow;
@@ -31,6 +36,7 @@ pub use open::{DatabaseUrl, InvalidDatabaseUrl, MigrationStatus, OpenError};
 pub use registry::STATEMENTS;
 pub use session::{NewSession, Session};
 pub use setup_token::SetupToken;
+pub use webhook::{Attempted, Delivery, Webhook};
 
 use load::Stopwatch;
 
@@ -73,6 +79,14 @@ impl Store {
                 tx.lock_network().await?;
                 Ok(tx)
             }
+        }
+    }
+
+    /// Which engine holds the data.
+    pub fn engine(&self) -> &'static str {
+        match &self.db {
+            Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgres",
         }
     }
 

@@ -1,6 +1,9 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
-use super::{address, admin_user, audit, change, device, invite, network, path_history, session, setup_token};
+use super::{
+    address, admin_user, api_token, audit, change, device, idempotency, invite, network, path_history, session,
+    setup_token, webhook,
+};
 
 /// Asks nothing; answers whether anybody answers.
 pub(super) const PING: &str = "SELECT 1";
@@ -9,13 +12,16 @@ pub(super) const PING: &str = "SELECT 1";
 pub const STATEMENTS: &[&[(&str, &str)]] = &[
     address::STATEMENTS,
     admin_user::STATEMENTS,
+    api_token::STATEMENTS,
     audit::STATEMENTS,
     change::STATEMENTS,
     device::STATEMENTS,
+    idempotency::STATEMENTS,
     invite::STATEMENTS,
     network::STATEMENTS,
     path_history::STATEMENTS,
     session::STATEMENTS,
     setup_token::STATEMENTS,
+    webhook::STATEMENTS,
     &[("ping", PING)],
 ];

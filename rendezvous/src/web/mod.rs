@@ -11,7 +11,9 @@ mod install;
 mod live;
 mod page;
 mod problem;
+mod reference;
 mod system;
+mod tokens;
 mod view;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::app::App;
 use crate::auth::Gate;
 
 use live::Streams;
+use reference::Reference;
 
 /// What the pages' handlers share.
 #[derive(Clone, FromRef)]
@@ -35,12 +38,14 @@ struct Web {
     gate: Arc<Gate>,
     streams: Streams,
     agents: Arc<Agents>,
+    reference: Arc<Reference>,
 }
 
-/// Every page, form and asset.
-pub fn router(app: App) -> Router {
+/// Every page, form and asset; `document` describes the API.
+pub fn router(app: App, document: &serde_json::Value) -> Router {
     let agents = Arc::new(Agents::new(app.config()));
-    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new(), agents };
+    let reference = Arc::new(Reference::new(document));
+    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new(), agents, reference };
     Router::new()
         .route("/", get(async || Redirect::to("/devices")))
         .route("/setup", get(account::setup::page).post(account::setup::submit))
@@ -58,6 +63,9 @@ pub fn router(app: App) -> Router {
         .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
         .route("/activity", get(activity::page))
         .route("/system", get(system::page))
+        .route("/api", get(reference::page))
+        .route("/tokens", get(tokens::page).post(tokens::create))
+        .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/assets/{name}", get(assets::asset))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::not_found)

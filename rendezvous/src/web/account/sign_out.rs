@@ -18,7 +18,7 @@ pub(in crate::web) async fn submit(
     State(web): State<Web>,
     PersonForm { person, form: Nothing {} }: PersonForm<Nothing>,
 ) -> Result<Response, Problem> {
-    actions::sign_out(&web.app, &person).await?;
+    actions::sign_out(&web.app, &person.actor(), &person.name, person.session).await?;
 
     Ok(with_cookie(clear_cookie(person.client.is_secure), Redirect::to("/sign-in")))
 }

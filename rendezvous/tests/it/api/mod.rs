@@ -1,3 +1,12 @@
-//! The JSON under `/api/v1`, through the router.
+//! The REST API, through the router.
 
+mod access;
+mod client;
+mod devices;
+mod document;
+mod events;
+mod fuzz;
+mod once;
 mod pairs;
+mod tokens;
+mod webhooks;

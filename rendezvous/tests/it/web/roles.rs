@@ -14,6 +14,7 @@ use crate::common::{TestApp, Visitor, attribute, text};
 const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/", "yyyyyy"),
     ("GET", "/activity", "yyyynn"),
+    ("GET", "/api", "yyyyyy"),
     ("GET", "/assets/{name}", "yyyyyy"),
     ("GET", "/devices", "yyyyyn"),
     ("GET", "/devices/live", "yyyyyn"),
@@ -39,6 +40,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/sign-in", "yyyyyy"),
     ("POST", "/sign-out", "yyyyyn"),
     ("GET", "/system", "yynnnn"),
+    ("GET", "/tokens", "yyyyyn"),
+    ("POST", "/tokens", "yyyyyn"),
+    ("POST", "/tokens/{id}/revoke", "yyyyyn"),
 ];
 
 #[test]
