@@ -163,6 +163,11 @@ impl Coordinator {
         self.online.get(&device).into_iter().flat_map(|online| online.paths.values())
     }
 
+    /// The path of an online device to one peer.
+    pub fn path(&self, device: NodeId, peer: NodeId) -> Option<&ReportedPath> {
+        self.online.get(&device)?.paths.get(&peer)
+    }
+
     /// Where an online device says that it may be reached, and what it says of its NAT.
     pub fn candidates(&self, device: NodeId) -> Option<&CandidateSet> {
         self.online.get(&device)?.candidates.as_ref()

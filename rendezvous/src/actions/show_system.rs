@@ -9,6 +9,7 @@ use crate::config::{Effective, TlsMode};
 use crate::control::Census;
 use crate::error::Error;
 use crate::meters::resident_bytes;
+use crate::public;
 use crate::relay::{Counters, Load};
 use crate::store::MigrationStatus;
 
@@ -33,6 +34,10 @@ pub struct SystemView {
     pub revision: u64,
     /// Who ends TLS for the dashboard.
     pub tls: TlsMode,
+    /// Base of the dashboard's links.
+    pub dashboard: String,
+    /// The control address that agents are given.
+    pub control: String,
     /// Who is connected and how.
     pub census: Census,
     /// What the relay has done since the start.
@@ -51,6 +56,7 @@ pub async fn show_system(app: &App) -> Result<SystemView, Error> {
         let table = app.hub().relay().lock().expect("nothing panics while it holds the table");
         (table.counters(), table.load())
     };
+    let network = app.store().network().await?;
     let url = &app.config().database_url;
     Ok(SystemView {
         version: env!("CARGO_PKG_VERSION"),
@@ -62,6 +68,8 @@ pub async fn show_system(app: &App) -> Result<SystemView, Error> {
         schema: app.store().migration_status().await.context("read the schema")?,
         revision: app.store().revision().await?,
         tls: app.config().tls,
+        dashboard: public::web_url(app.config(), network.as_ref()),
+        control: public::control_addr(app.config(), network.as_ref()),
         census: app.hub().census(),
         relay,
         relay_load,

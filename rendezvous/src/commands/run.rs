@@ -199,7 +199,7 @@ async fn keep_history(app: &App) {
 async fn stay_alive(app: &App) {
     let Some(every) = service::alive_every() else { return std::future::pending().await };
     loop {
-        let _ = app.hub().census();
+        let _ = app.hub().connected();
         service::alive();
         tokio::time::sleep(every).await;
     }

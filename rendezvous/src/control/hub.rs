@@ -137,12 +137,17 @@ impl Hub {
         for id in state.connections.keys() {
             for path in state.coordinator.paths(*id) {
                 let peer = path.report.peer;
-                if *id < peer || !state.coordinator.paths(peer).any(|other| other.report.peer == *id) {
+                if *id < peer || state.coordinator.path(peer, *id).is_none() {
                     *pairs.entry(known_via(&path.report.via)).or_insert(0) += 1;
                 }
             }
         }
         Census { connected: state.connections.len(), pairs }
+    }
+
+    /// How many devices are online.
+    pub fn connected(&self) -> usize {
+        self.lock().connections.len()
     }
 
     /// How many pages and streams follow what changes.

@@ -10,7 +10,7 @@ use super::page::{self, Shell};
 use super::problem::Problem;
 use crate::actions::{self, SystemView};
 use crate::auth::{ManageServer, May};
-use crate::config::{Effective, Origin};
+use crate::config::{Effective, Origin, TlsMode};
 
 #[derive(Template)]
 #[template(path = "system/show.html")]
@@ -32,6 +32,9 @@ struct System {
     relay_packets: u64,
     relay_dropped: u64,
     relay_channels: usize,
+    dashboard: String,
+    control: String,
+    tls: &'static str,
     engine: &'static str,
     database: String,
     database_size: Bytes,
@@ -75,6 +78,9 @@ impl System {
             relay_packets: view.relay.forwarded,
             relay_dropped: view.relay.dropped.iter().sum(),
             relay_channels: view.relay_load.channels,
+            dashboard: view.dashboard,
+            control: view.control,
+            tls: tls(view.tls),
             engine: view.engine,
             database: view.database,
             database_size: Bytes(view.database_size),
@@ -82,6 +88,15 @@ impl System {
             revision: view.revision,
             settings: view.settings.into_iter().map(Row::new).collect(),
         }
+    }
+}
+
+fn tls(mode: TlsMode) -> &'static str {
+    match mode {
+        TlsMode::Auto => "this server, with a certificate from an ACME authority",
+        TlsMode::File => "this server, with a certificate from files",
+        TlsMode::Internal => "this server, with a certificate that it signed itself",
+        TlsMode::Proxy => "a proxy before this server",
     }
 }
 

@@ -11,7 +11,15 @@ async fn the_settings_in_force_are_shown_and_no_secret_is() {
 
     let shown = text(&page.body);
     assert_eq!(page.status, 200, "{shown}");
-    for words in [env!("CARGO_PKG_VERSION"), "SQLite", "as this version wants it", "relay-offloadon", "tlsproxy"] {
+    for words in [
+        env!("CARGO_PKG_VERSION"),
+        "SQLite",
+        "as this version wants it",
+        "relay-offloadon",
+        "tlsproxy",
+        "a proxy before this server",
+        "vpn.example.org",
+    ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
 }
