@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
@@ -9,7 +10,7 @@ use time::OffsetDateTime;
 use warren_lab::bench::{self, Contender, Phase, Programs, Recording, Side};
 use warren_lab::nat::NatKind;
 use warren_lab::topology::Internet;
-use warren_lab::{demo, interrupt, matrix, run};
+use warren_lab::{demo, interrupt, load, matrix, run};
 
 /// An internet of network namespaces, for demonstrations and tests. Needs root.
 #[derive(Parser)]
@@ -39,6 +40,8 @@ enum Command {
         #[arg(long, default_value = "port-restricted")]
         home: NatKind,
     },
+    /// Thousands of agents at one rendezvous: what each costs it, and how soon everybody knows of a change.
+    Load(LoadArgs),
     /// Let agents behind every kind of NAT meet those behind every other.
     Matrix(MatrixArgs),
     /// Take samples of an agent that carries one TCP flow.
@@ -84,6 +87,19 @@ struct BenchArgs {
 }
 
 #[derive(Args)]
+struct LoadArgs {
+    /// How many agents
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=20_000))]
+    agents: u32,
+    /// For how long the server is watched, at rest and at work
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// An empty PostgreSQL database in place of SQLite
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Args)]
 struct MatrixArgs {
     /// Pairs of these kinds alone
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
@@ -122,6 +138,16 @@ fn execute(command: &Command) -> Result<()> {
             }
             println!("holding until Ctrl-C");
             interrupt::wait_forever()
+        }
+        Command::Load(arguments) => {
+            interrupt::clean_up_on_signals()?;
+            let figures = load::run(&load::Settings {
+                agents: usize::try_from(arguments.agents)?,
+                watch: Duration::from_secs(arguments.seconds.into()),
+                database_url: arguments.database_url.clone(),
+            })?;
+            println!("\n{figures}");
+            Ok(())
         }
         Command::Matrix(arguments) => {
             interrupt::clean_up_on_signals()?;

@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod load;
 mod matrix;
 mod package;
 mod population;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::cargo::Workspace;
+use crate::load::LoadArgs;
 use crate::matrix::MatrixArgs;
 use crate::package::PackageArgs;
 use crate::population::PopulationArgs;
@@ -51,6 +53,8 @@ enum Task {
     Compose,
     /// Speed and cost of the data plane, beside the machine's own limit and other tunnels.
     Bench(BenchArgs),
+    /// Thousands of agents at one rendezvous: what each costs it, and how soon everybody knows of a change.
+    Load(LoadArgs),
     /// Every kind of NAT against every other: which pairs go direct, how, how soon, and why not.
     Matrix(MatrixArgs),
     /// Where the time of the data plane goes: a flame graph of one agent under one TCP flow.
@@ -100,6 +104,10 @@ fn execute(task: &Task) -> Result<()> {
         Task::Bench(arguments) => {
             setup::run(&workspace, Purpose::Bench)?;
             bench::run(&workspace, arguments)
+        }
+        Task::Load(arguments) => {
+            setup::run(&workspace, Purpose::Demo)?;
+            load::run(&workspace, arguments)
         }
         Task::Matrix(arguments) => {
             setup::run(&workspace, Purpose::Demo)?;

@@ -4,11 +4,11 @@ use crate::cargo::Workspace;
 use crate::tidy::show;
 use crate::tidy::sources::Source;
 
-/// The only arrows between our crates. The lab starts the programs and links none.
+/// The only arrows between our crates. The lab starts the programs and links none; it speaks the control protocol by itself.
 const CRATES: &[(&str, &[&str])] = &[
     ("warren-agent", &["warren-proto"]),
     ("warren-coordinator", &["warren-proto"]),
-    ("warren-lab", &[]),
+    ("warren-lab", &["warren-proto"]),
     ("warren-proto", &[]),
     ("warren-rendezvous", &["warren-coordinator", "warren-proto"]),
     ("warren-sim", &["warren-coordinator", "warren-proto"]),
