@@ -2,7 +2,7 @@
 //! times come in by `handle_*`, messages for devices and orders for the relay go out by `poll_output`.
 //!
 //! A device that arrives is told of the mesh: all of it, or what changed since the revision it holds. From then on it
-//! hears of every change; presence is gathered for a moment so that a thousand arrivals are not a million messages.
+//! hears of every change, and of the coming and going of those whom it wants or who want it (`presence`).
 //! When a device asks to connect to a peer, both get a relay channel, each other's candidates, and a `Start` that makes
 //! them probe at the same instant (`timing`). A wish for a peer that is offline is kept until it arrives. What both ends
 //! then tried is put together (`reports`) into a reason that names a side and a remedy (`verdict`). Where a device is to
@@ -10,11 +10,15 @@
 //! search for a port, few at a time behind one address (`search`). Who looks at a pair may have both ends ping, try and
 //! measure (`wish`).
 //!
+//! Where several servers are one, each has a coordinator that knows of every device. It tells those that are connected to it of
+//! the mesh, and brings pairs together wherever their two are; which pairs are its own is its driver's to know.
+//!
 //! Certificates are opaque here, and so is whether a device may be admitted. Everything is in memory: a restarted
 //! server learns presence from the agents that return.
 
 mod pair;
 mod policy;
+mod presence;
 mod reports;
 mod roster;
 mod search;
@@ -40,6 +44,7 @@ pub use verdict::Verdict;
 pub use wish::{Ping, PingRun, Ungranted};
 
 use pair::{Pairs, outside};
+use presence::News;
 use reports::Reports;
 use roster::{Roster, Standing};
 use search::Searches;
@@ -107,6 +112,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Coordinator {
     roster: Roster,
+    news: News,
     online: BTreeMap<NodeId, Online>,
     pairs: Pairs,
     reports: Reports,
@@ -126,6 +132,8 @@ struct Online {
     paths: BTreeMap<NodeId, ReportedPath>,
     /// Its owner wants it to use the relay only.
     relay_only: bool,
+    /// It is connected to another server, which tells it of the mesh.
+    elsewhere: bool,
 }
 
 impl Coordinator {
@@ -133,6 +141,7 @@ impl Coordinator {
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             roster: Roster::default(),
+            news: News::default(),
             online: BTreeMap::new(),
             pairs: Pairs::default(),
             reports: Reports::default(),
@@ -207,20 +216,56 @@ impl Coordinator {
 
     /// A device proved itself. Its map goes out before anything else; a connection it had before is the caller's to end.
     pub fn handle_arrival(&mut self, arrival: Arrival, now: Instant) {
-        let Arrival { device, presence, relay, revision } = arrival;
+        let (device, revision) = (arrival.device, arrival.revision);
+        self.admit(arrival, false);
+        for map in self.roster.maps_since(revision, |id| standing(&self.online, id)) {
+            self.send(device, ToAgent::Map(map));
+        }
+        self.note_newcomer(device);
+        self.note_move(device, now);
+        for peer in self.pairs.of(device) {
+            self.open(device, peer, now);
+        }
+    }
+
+    /// A device connected to another server.
+    pub fn handle_arrival_elsewhere(&mut self, arrival: Arrival, now: Instant) {
+        let device = arrival.device;
+        self.admit(arrival, true);
+        self.note_move(device, now);
+        for peer in self.pairs.of(device) {
+            self.open(device, peer, now);
+        }
+    }
+
+    fn admit(&mut self, arrival: Arrival, elsewhere: bool) {
+        let Arrival { device, presence, relay, revision: _ } = arrival;
         if self.online.contains_key(&device) {
             self.forget_connection(device);
         }
         let paths = BTreeMap::new();
-        self.online
-            .insert(device, Online { presence, relay, vouched: None, candidates: None, paths, relay_only: false });
-        for map in self.roster.maps_since(revision, |id| standing(&self.online, id)) {
-            self.send(device, ToAgent::Map(map));
-        }
-        self.roster.mark(device, now);
-        for peer in self.pairs.of(device) {
-            self.open(device, peer, now);
-        }
+        let (vouched, candidates, relay_only) = (None, None, false);
+        self.online.insert(device, Online { presence, relay, vouched, candidates, paths, relay_only, elsewhere });
+    }
+
+    /// Everybody with whom a device has a pair here.
+    pub fn peers(&self, device: NodeId) -> Vec<NodeId> {
+        self.pairs.of(device)
+    }
+
+    /// A pair is another server's from here on.
+    pub fn release(&mut self, device: NodeId, peer: NodeId) {
+        self.close(pair::key(device, peer));
+    }
+
+    /// What a device said last of where it may be reached, and whether it wants to use the relay only.
+    pub fn said(&self, device: NodeId) -> Option<(Option<&CandidateSet>, bool)> {
+        self.online.get(&device).map(|online| (online.candidates.as_ref(), online.relay_only))
+    }
+
+    /// The revision up to which every device connected here has been told; 0 while that is under way.
+    pub fn told(&self) -> u64 {
+        self.roster.told()
     }
 
     /// A device's connection ended.
@@ -228,8 +273,8 @@ impl Coordinator {
         if self.online.contains_key(&device) {
             self.forget_connection(device);
             self.online.remove(&device);
+            self.note_move(device, now);
             self.drop_unwanted_pairs(device);
-            self.roster.mark(device, now);
         }
     }
 
@@ -239,7 +284,9 @@ impl Coordinator {
         online.presence.rtt = rtt;
         if online.presence.observed != observed {
             online.presence.observed = observed;
-            self.send(device, ToAgent::Observed(observed));
+            if !online.elsewhere {
+                self.send(device, ToAgent::Observed(observed));
+            }
         }
     }
 
@@ -312,6 +359,7 @@ impl Coordinator {
         if self.roster.flush_at().is_some_and(|at| at <= now) {
             self.broadcast_marked();
         }
+        self.tell_presence(now);
         self.start_due(now);
         self.judge_due(now);
         self.search_due(now);
@@ -325,8 +373,9 @@ impl Coordinator {
 
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.roster.flush_at(), self.pairs.next_due(), self.reports.next_due(), self.searches.next_due()];
-        due.into_iter().chain([self.wishes.next_due()]).flatten().min()
+        let told = [self.roster.flush_at(), self.news.due(), self.roster.census_at()];
+        let due = [self.pairs.next_due(), self.reports.next_due(), self.searches.next_due()];
+        told.into_iter().chain(due).chain([self.wishes.next_due()]).flatten().min()
     }
 
     /// The next thing to be done.

@@ -128,13 +128,17 @@ impl Coordinator {
     /// Brings a pair together, if both are online; `asker` is told again of a channel that is open already.
     pub(super) fn open(&mut self, asker: NodeId, peer: NodeId, now: Instant) {
         let key = key(asker, peer);
-        if !self.pairs.by_key.contains_key(&key) || !key.iter().all(|device| self.online.contains_key(device)) {
+        if !self.pairs.by_key.contains_key(&key) {
             return;
+        }
+        if !key.iter().all(|device| self.online.contains_key(device)) {
+            return self.tell_of_absence(asker, peer);
         }
         // an agent can do nothing with a pair whose other half its map does not name yet
         if key.iter().any(|device| self.roster.is_marked(*device)) {
             self.broadcast_marked();
         }
+        self.tell_of_each_other(key);
         let Some(pair) = self.pairs.by_key.get_mut(&key) else { return };
         if pair.state == State::Apart {
             pair.attempt = self.rng.next_u64();
@@ -264,7 +268,7 @@ impl Coordinator {
         }
     }
 
-    fn close(&mut self, key: Key) {
+    pub(super) fn close(&mut self, key: Key) {
         self.reports.forget(key);
         if let Some(channels) = self.pairs.remove(key) {
             self.outputs.push_back(Output::CloseChannel(channels));

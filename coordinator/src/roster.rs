@@ -1,13 +1,15 @@
 //! The active devices with their certificates, as of one revision of the change log, and what a device that holds an
 //! older revision must be told.
 //!
-//! In a mesh that fits one message the answer is always the whole map: it also settles who is online. In a larger one
-//! it is what changed since, with everyone who is online; whoever it does not name is unchanged and offline.
+//! In a mesh that fits one message the answer is always the whole map, and everybody hears of each who comes and goes. In a
+//! larger one it is what changed since, and presence goes two ways, because all that is told to everybody of everybody grows
+//! with the square of the mesh: those who are to have a channel with a device hear of it at once (`presence`), all others get
+//! a bit for each member every now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use warren_proto::control::{MAX_PEERS_PER_MAP, Map, Peer};
+use warren_proto::control::{MAX_PEERS_PER_MAP, Map, Peer, Presence};
 use warren_proto::keys::{IdentityPublic, NodeId, UnixTime};
 
 /// An active device, as far as others are concerned.
@@ -59,6 +61,8 @@ pub(super) struct Roster {
     /// Members whose entry is to be broadcast, and when.
     marked: BTreeSet<NodeId>,
     flush_at: Option<Instant>,
+    /// When everybody is told who is online, in a large mesh.
+    census_at: Option<Instant>,
 }
 
 impl Roster {
@@ -101,8 +105,43 @@ impl Roster {
         self.marked.contains(&device)
     }
 
+    /// Whether presence is told to those alone whom it concerns.
+    pub(super) fn is_large(&self) -> bool {
+        self.members.len() > MAX_PEERS_PER_MAP
+    }
+
     pub(super) fn flush_at(&self) -> Option<Instant> {
         self.flush_at
+    }
+
+    /// Has everybody told before long who is online.
+    pub(super) fn call_census(&mut self, now: Instant) {
+        let pause = CENSUS_PER_MEMBER * u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        self.census_at.get_or_insert(now + pause);
+    }
+
+    pub(super) fn census_at(&self) -> Option<Instant> {
+        self.census_at
+    }
+
+    pub(super) fn end_census(&mut self) {
+        self.census_at = None;
+    }
+
+    /// Who is online, for those that hold the map of this revision.
+    pub(super) fn census(&self, standing: impl Fn(NodeId) -> Standing) -> Presence {
+        Presence::new(self.revision, self.members.keys().map(|id| (*id, standing(*id).online)))
+    }
+
+    /// One member as it stands at this moment.
+    pub(super) fn entry_of(&self, device: NodeId, standing: impl Fn(NodeId) -> Standing) -> Map {
+        Map { revision: self.told(), full: false, peers: self.entries(&[device], standing), removed: Vec::new() }
+    }
+
+    /// The revision that everybody has been told of; until the last batch is out, a receiver that leaves must ask again from
+    /// the revision before.
+    pub(super) fn told(&self) -> u64 {
+        if self.marked.is_empty() { self.revision } else { 0 }
     }
 
     /// What to broadcast: the marked members (as many as fit), and who is gone.
@@ -112,22 +151,16 @@ impl Roster {
         if self.marked.is_empty() {
             self.flush_at = None;
         }
-        // until the last batch is out, a receiver that leaves here must ask again from the revision before
-        let revision = if self.marked.is_empty() { self.revision } else { 0 };
-        Map { revision, full: false, peers: self.entries(&batch, standing), removed: removed.to_vec() }
+        Map { revision: self.told(), full: false, peers: self.entries(&batch, standing), removed: removed.to_vec() }
     }
 
     /// The maps that bring a device from the revision it holds to ours.
     pub(super) fn maps_since(&self, held: u64, standing: impl Fn(NodeId) -> Standing + Copy) -> Vec<Map> {
         let removed: Vec<NodeId> = self.ended.iter().filter(|(_, at)| **at > held).map(|(id, _)| *id).collect();
-        let small = self.members.len() <= MAX_PEERS_PER_MAP;
-        let full = small || held < self.oldest || held == 0 || held > self.revision || removed.len() > MAX_REMOVED;
-        let told: Vec<NodeId> = self
-            .members
-            .iter()
-            .filter(|(id, (_, changed))| full || *changed > held || standing(**id).online)
-            .map(|(id, _)| *id)
-            .collect();
+        let full =
+            !self.is_large() || held < self.oldest || held == 0 || held > self.revision || removed.len() > MAX_REMOVED;
+        let told: Vec<NodeId> =
+            self.members.iter().filter(|(_, (_, changed))| full || *changed > held).map(|(id, _)| *id).collect();
         let mut maps: Vec<Map> = told
             .chunks(MAX_PEERS_PER_MAP)
             .map(|part| Map { revision: 0, full: false, peers: self.entries(part, standing), removed: Vec::new() })
@@ -158,5 +191,7 @@ impl Roster {
 
 /// Gathers the presence of many into one message, well inside the 100 ms in which a change is to arrive.
 const GATHER_FOR: Duration = Duration::from_millis(20);
+/// So that telling everybody takes 2,000 messages a second however large the mesh is: ten thousand hear every five seconds.
+const CENSUS_PER_MEMBER: Duration = Duration::from_micros(500);
 /// Removed ids in one message: 5,000 of 18 bytes stay below `MAX_MESSAGE`; beyond that the whole map is shorter.
 const MAX_REMOVED: usize = 5000;

@@ -139,6 +139,8 @@ impl World {
             | ToAgent::Refused(_)
             | ToAgent::Retry(_)
             | ToAgent::Start(_)
+            | ToAgent::Presence(_)
+            | ToAgent::Servers(_)
             | ToAgent::Verdict(_)
             | ToAgent::Watch { .. } => None,
         };

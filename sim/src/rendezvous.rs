@@ -156,6 +156,7 @@ impl Rendezvous {
             | ToServer::Hello(_)
             | ToServer::Logout
             | ToServer::Pinged(_)
+            | ToServer::Alive
             | ToServer::Vouched(_) => {}
         })
     }

@@ -76,7 +76,7 @@ impl Client {
             identity,
             gate: Gate { admit, known: Mutex::default() },
             proxies,
-            learnt: Learnt { revision: 0, web: place.web.clone() },
+            learnt: Learnt { revision: 0, web: place.web.clone(), servers: watch::Sender::default() },
             place,
             udp_blocked: false,
             opening: opening_end,
@@ -174,7 +174,11 @@ impl Runner {
 
     async fn connect_and_serve(&mut self, config: &quinn::ClientConfig, backoff: &mut Backoff) -> Ended {
         let web = self.learnt.web.clone();
+        // what the next server says of this counts, not what the last one said before it stopped
+        self.learnt.servers.send_modify(|servers| servers.leave = false);
+        let servers = self.learnt.servers.subscribe();
         let search = Search {
+            servers: &servers,
             endpoint: &self.endpoint,
             config,
             gate: &self.gate,
@@ -205,6 +209,7 @@ impl Runner {
                 () = current.cut() => End::Broke,
                 better = search.find_better(&current, doubts, &self.hurry, self.relays_silent.clone()) => {
                     part_later(std::mem::replace(&mut current, better));
+                    self.learnt.servers.send_modify(|servers| servers.leave = false);
                     continue;
                 }
             };

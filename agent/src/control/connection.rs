@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 use warren_proto::control::{
     DecodeError, EXPORTER_LABEL, Enroll, Hello, PROTOCOL, Refused, ToAgent, ToServer, proof_input,
@@ -49,6 +50,17 @@ pub(super) struct Learnt {
     pub(super) revision: u64,
     /// Its web origin.
     pub(super) web: String,
+    /// The mesh's servers; watched by whoever looks for another one.
+    pub(super) servers: watch::Sender<Servers>,
+}
+
+/// The servers of a mesh that has several.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Servers {
+    /// "host:port" of each.
+    pub(super) names: Vec<String>,
+    /// The one in use stops soon.
+    pub(super) leave: bool,
 }
 
 impl Link {
@@ -131,6 +143,7 @@ pub(super) async fn run(
 ) -> End {
     let Some((mut send, receive)) = open(&link.connection, speaker, learnt.revision).await else { return End::Broke };
     let wrote = Notify::new();
+    let servers = learnt.servers.subscribe();
     let vigil = keep_vigil(&link.connection, &wrote, doubt);
     let reading = read_all(receive, link.inside, learnt, events);
     tokio::pin!(vigil, reading);
@@ -149,6 +162,13 @@ pub(super) async fn run(
                 if let Err(error) = frame::write(&mut send, &message.encode()).await {
                     debug!(%error, "cannot send to the server");
                     // What the server last said, perhaps why it closes, is still to be read.
+                    return reading.await;
+                }
+                wrote.notify_one();
+            }
+            // where there is another server to go to, it is worth a packet to learn soon that this one is gone
+            () = sleep(ALIVE_EVERY), if servers.borrow().names.len() > 1 => {
+                if frame::write(&mut send, &ToServer::Alive.encode()).await.is_err() {
                     return reading.await;
                 }
                 wrote.notify_one();
@@ -232,6 +252,8 @@ fn learn(message: &ToAgent, learnt: &mut Learnt) {
         && !welcome.dashboard.is_empty()
     {
         learnt.web.clone_from(&welcome.dashboard);
+    } else if let ToAgent::Servers(told) = message {
+        learnt.servers.send_replace(Servers { names: told.servers.clone(), leave: told.leave });
     }
 }
 
@@ -242,5 +264,10 @@ fn bring_inside(message: &mut ToAgent, relay: SocketAddr) {
         welcome.relays.iter_mut().for_each(|known| known.addr = relay);
     } else if let ToAgent::PairOpened(pair) = message {
         pair.relay = relay;
+    } else if let ToAgent::Servers(told) = message {
+        told.relays.clear();
     }
 }
+
+/// With what it takes to see that nobody answers and to reach another server, a dead one is left in less than ten seconds.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);

@@ -50,10 +50,11 @@ impl Unreached {
     }
 }
 
-/// The addresses of a server's names; those it had before when DNS does not answer.
-pub(super) async fn resolve(place: &ServerPlace) -> Result<Vec<SocketAddr>, Unreached> {
+/// The addresses of a server's names and of those that it `told` of; those it had before when DNS does not answer.
+pub(super) async fn resolve(place: &ServerPlace, told: &[String]) -> Result<Vec<SocketAddr>, Unreached> {
     let mut addresses = Vec::new();
-    for name in &place.names {
+    // the names told begin with that of the server last in use
+    for name in told.iter().chain(&place.names) {
         match timeout(RESOLVE_WITHIN, tokio::net::lookup_host(name)).await {
             Ok(Ok(found)) => addresses.extend(found),
             Ok(Err(error)) => debug!(%error, "a server name cannot be resolved"),
@@ -151,19 +152,19 @@ mod tests {
         let remembered: SocketAddr = "203.0.113.1:443".parse().unwrap();
         let place = ServerPlace { remembered: vec![remembered], ..place(&["no port and no name"]) };
 
-        assert_eq!(resolve(&place).await, Ok(vec![remembered]));
+        assert_eq!(resolve(&place, &[]).await, Ok(vec![remembered]));
     }
 
     #[tokio::test]
     async fn a_name_without_address_is_told() {
-        assert_eq!(resolve(&place(&["nonsense"])).await, Err(Unreached::Name("nonsense".to_owned())));
+        assert_eq!(resolve(&place(&["nonsense"]), &[]).await, Err(Unreached::Name("nonsense".to_owned())));
     }
 
     #[tokio::test]
     async fn an_address_named_twice_is_tried_once() {
         let place = place(&["127.0.0.1:443", "127.0.0.1:443"]);
 
-        assert_eq!(resolve(&place).await.map(|addresses| addresses.len()), Ok(1));
+        assert_eq!(resolve(&place, &place.names).await.map(|addresses| addresses.len()), Ok(1));
     }
 
     fn place(names: &[&str]) -> ServerPlace {

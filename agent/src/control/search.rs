@@ -1,6 +1,7 @@
 //! By which way a server is reached: UDP if it answers, else a WebSocket; and the better one again as soon as there is one.
 
 use std::future::pending;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, VarInt};
@@ -9,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::client::Gate;
-use super::connection::Inside;
+use super::connection::{Inside, Servers};
 use super::proxy::Proxies;
 use super::reach::{Unreached, attempt, connect, resolve};
 use super::tunnel::Tunnel;
@@ -36,6 +37,8 @@ pub(super) struct Search<'a> {
     pub(super) place: &'a ServerPlace,
     /// Where its web server is by now.
     pub(super) web: &'a str,
+    /// All servers of the mesh, as the last one in use told.
+    pub(super) servers: &'a watch::Receiver<Servers>,
 }
 
 impl Reached {
@@ -80,9 +83,14 @@ impl Search<'_> {
 
     /// Connects by UDP alone.
     pub(super) async fn by_udp(&self) -> Result<Connection, Unreached> {
-        let addresses = resolve(self.place).await?;
+        let addresses = self.resolve().await?;
         self.gate.admit(&addresses);
         connect(self.endpoint, self.config, &addresses).await
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Unreached> {
+        let told = self.servers.borrow().names.clone();
+        resolve(self.place, &told).await
     }
 
     /// Waits for a better way than the one in use: UDP, while that is a WebSocket; any, while that is silent; a WebSocket,
@@ -105,6 +113,7 @@ impl Search<'_> {
             None => tokio::select! {
                 found = self.replace_silent(&current.connection, doubts) => found,
                 found = self.go_around(relays_silent) => found,
+                found = self.replace_stopping(&current.connection) => found,
             },
         }
     }
@@ -121,6 +130,28 @@ impl Search<'_> {
                 Err(unreached) => debug!(%unreached, "there is no way around"),
             }
             sleep(DETOUR_AGAIN).await;
+        }
+    }
+
+    /// Waits until the server asks to be left, and reaches another one.
+    async fn replace_stopping(&self, current: &Connection) -> Reached {
+        let mut servers = self.servers.clone();
+        if servers.wait_for(|servers| servers.leave).await.is_err() {
+            pending().await
+        }
+        debug!("the server is stopping: another one is looked for");
+        let stopping = current.remote_address();
+        let stopping = SocketAddr::new(stopping.ip().to_canonical(), stopping.port());
+        loop {
+            if let Ok(mut addresses) = self.resolve().await {
+                addresses.retain(|address| *address != stopping);
+                self.gate.admit(&addresses);
+                if let Ok(connection) = connect(self.endpoint, self.config, &addresses).await {
+                    return Reached { connection, tunnel: None, is_detour: false };
+                }
+            }
+            // none of the others answers: when this one is gone, all are tried as ever
+            sleep(next_try(0, random())).await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Being part of the mesh: the control connection, from enrolment to revocation, and the core that lives beside it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use warren_proto::certificate::{CertificateError, VerifiedCertificate};
-use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, ToAgent, Welcome, usual_web};
+use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, Servers, ToAgent, Welcome, usual_web};
 use warren_proto::node::{Forwarding, LocalDevice, Node};
 use zeroize::Zeroizing;
 
@@ -228,10 +229,12 @@ impl SlowPath {
             }
             ToAgent::LoggedOut => self.finish_logout(None).await,
             ToAgent::Map(map) => self.handle_map(map),
+            ToAgent::Servers(servers) => self.handle_servers(servers),
             ToAgent::Observed(observed) => self.note_observed(observed),
             ToAgent::Ping { peer, token } => self.ping_for_server(peer, token),
             message @ (ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
+            | ToAgent::Presence(_)
             | ToAgent::Refused(_)
             | ToAgent::Retry(_)
             | ToAgent::Start(_)
@@ -318,6 +321,23 @@ impl SlowPath {
         self.remember_server(server, welcome.dashboard);
         self.answer_ups();
         Ok(())
+    }
+
+    /// The mesh has several servers: a channel may be on the relay of any.
+    fn handle_servers(&mut self, servers: Servers) {
+        let now = self.tools.clock.now();
+        let Some(attachment) = &mut self.attachment else { return };
+        let own = attachment.welcome.iter().flat_map(|welcome| &welcome.relays);
+        let mut relays: Vec<_> = own.chain(&servers.relays).map(|relay| relay.addr).collect();
+        relays.extend(std::mem::take(&mut attachment.relays));
+        let mut seen = BTreeSet::new();
+        relays.retain(|relay| seen.insert(*relay));
+        relays.truncate(MAX_RELAYS);
+        attachment.relays = relays;
+        if let Some(mesh) = &mut attachment.mesh {
+            self.tools.publish(mesh, &attachment.relays);
+            mesh.node.handle_control(ToAgent::Servers(servers), now);
+        }
     }
 
     async fn handle_lost(&mut self, unreached: &Unreached) {
@@ -463,5 +483,5 @@ impl SlowPath {
 
 /// Addresses of as many replicas and families as are worth a try.
 const MAX_REMEMBERED: usize = 8;
-/// Of two greetings.
-const MAX_RELAYS: usize = 8;
+/// Of every server of the mesh, and of two greetings.
+const MAX_RELAYS: usize = 16;

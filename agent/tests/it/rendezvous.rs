@@ -170,6 +170,7 @@ async fn converse(connection: Connection, mut send: SendStream, mut receive: Rec
         | ToServer::PathReport(_)
         | ToServer::Pinged(_)
         | ToServer::Preferences(_)
+        | ToServer::Alive
         | ToServer::Search(_)
         | ToServer::Vouched(_)) => panic!("{other:?} is no first message"),
     }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use prost::Message;
 
 use super::{
-    Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
-    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
-    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
+    Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_MEMBERS,
+    MAX_PEERS_PER_MAP, MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer,
+    PingAnswer, Pinged, Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer, Verdict,
+    Vouched, Welcome,
 };
 use crate::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
@@ -74,6 +75,7 @@ pub(super) fn encode_to_server(message: &ToServer) -> Vec<u8> {
         ToServer::Vouched(vouched) => {
             Body::Vouched(wire::Vouched { addr: vouched.addr.to_string(), voucher: vouched.voucher.to_vec() })
         }
+        ToServer::Alive => Body::Alive(wire::Alive {}),
     };
     wire::ToServer { body: Some(body) }.encode_to_vec()
 }
@@ -133,6 +135,7 @@ pub(super) fn decode_to_server(bytes: &[u8]) -> Result<ToServer> {
             let voucher = vouched.voucher.as_slice().try_into().map_err(|_| DecodeError::Field("voucher"))?;
             ToServer::Vouched(Vouched { addr: addr(&vouched.addr, "addr")?, voucher })
         }
+        Body::Alive(wire::Alive {}) => ToServer::Alive,
     })
 }
 
@@ -160,11 +163,7 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
             certificate: welcome.certificate,
             network: Some(encode_network(welcome.network)),
             observed: welcome.observed.to_string(),
-            relays: welcome
-                .relays
-                .iter()
-                .map(|relay| wire::Relay { addr: relay.addr.to_string(), token: relay.token.to_vec() })
-                .collect(),
+            relays: welcome.relays.iter().map(encode_relay).collect(),
             stun: welcome.stun.iter().map(SocketAddr::to_string).collect(),
             server_version: welcome.server_version,
             dashboard: welcome.dashboard,
@@ -214,6 +213,17 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
         ToAgent::Ping { peer, token } => Body::Ping(wire::Ping { peer: id(peer), token }),
         ToAgent::Retry(peer) => Body::Retry(wire::Retry { peer: id(peer) }),
         ToAgent::Watch { peer, seconds } => Body::Watch(wire::Watch { peer: id(peer), seconds }),
+        ToAgent::Servers(servers) => Body::Servers(wire::Servers {
+            servers: servers.servers,
+            relays: servers.relays.iter().map(encode_relay).collect(),
+            leave: servers.leave,
+        }),
+        ToAgent::Presence(presence) => Body::Presence(wire::Presence {
+            revision: presence.revision,
+            members: presence.members,
+            digest: presence.digest,
+            online: presence.online,
+        }),
     };
     wire::ToAgent { body: Some(body) }.encode_to_vec()
 }
@@ -281,6 +291,20 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
         Body::Ping(ping) => ToAgent::Ping { peer: node(&ping.peer)?, token: ping.token },
         Body::Retry(retry) => ToAgent::Retry(node(&retry.peer)?),
         Body::Watch(watch) => ToAgent::Watch { peer: node(&watch.peer)?, seconds: watch.seconds },
+        Body::Servers(servers) => ToAgent::Servers(Servers {
+            servers: few(servers.servers, MAX_SERVERS, "servers")?
+                .into_iter()
+                .map(|server| text(server, "server"))
+                .collect::<Result<_>>()?,
+            relays: few(servers.relays, MAX_SERVERS, "relays")?.iter().map(relay).collect::<Result<_>>()?,
+            leave: servers.leave,
+        }),
+        Body::Presence(presence) => ToAgent::Presence(Presence {
+            revision: presence.revision,
+            members: presence.members,
+            digest: presence.digest,
+            online: few(presence.online, MAX_MEMBERS / 8, "online")?,
+        }),
     })
 }
 
@@ -374,6 +398,10 @@ fn certificate(bytes: Vec<u8>) -> Result<Vec<u8>> {
 
 fn few<T>(items: Vec<T>, most: usize, field: &'static str) -> Result<Vec<T>> {
     if items.len() > most { Err(DecodeError::Limit(field)) } else { Ok(items) }
+}
+
+fn encode_relay(relay: &Relay) -> wire::Relay {
+    wire::Relay { addr: relay.addr.to_string(), token: relay.token.to_vec() }
 }
 
 fn relay(relay: &wire::Relay) -> Result<Relay> {

@@ -6,6 +6,7 @@
 
 mod convert;
 mod invite;
+mod presence;
 pub mod tunnel;
 pub mod voucher;
 
@@ -15,6 +16,7 @@ use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic
 
 pub use crate::candidate::{CandidateSet, NatMapping, NatReport};
 pub use invite::{InvalidInvite, Invite, usual_web};
+pub use presence::Presence;
 pub use voucher::Vouched;
 
 /// The version of these messages that this build speaks.
@@ -29,6 +31,8 @@ pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-control-v1";
 pub const MAX_MESSAGE: usize = 256 * 1024;
 /// Peers in one `Map` message: 200 certificates of at most 1 KiB stay below `MAX_MESSAGE`.
 pub const MAX_PEERS_PER_MAP: usize = 200;
+/// Members of one census: as many as have a bit in 16 KiB, ten times a mesh that one server is meant for.
+pub const MAX_MEMBERS: usize = 1 << 17;
 /// Attempts in one report or verdict: what the path agent remembers of one peer.
 pub const MAX_ATTEMPTS: usize = 32;
 /// Longest sentence of a verdict that is read: two names of 63 letters, and a few addresses, in a few sentences.
@@ -68,6 +72,7 @@ pub enum ToServer {
     Pinged(Pinged),
     /// Shows where a STUN server saw this device.
     Vouched(Vouched),
+    Alive,
 }
 
 /// A message of the rendezvous.
@@ -97,6 +102,8 @@ pub enum ToAgent {
         peer: NodeId,
         seconds: u32,
     },
+    Presence(Presence),
+    Servers(Servers),
 }
 
 /// Asks for a certificate, with an invite's secret.
@@ -301,6 +308,17 @@ impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Relay").field("addr", &self.addr).finish_non_exhaustive()
     }
+}
+
+/// All servers of a mesh that has several.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Servers {
+    /// "host:port" of each control plane, the speaker's first.
+    pub servers: Vec<String>,
+    /// Relays of the other servers.
+    pub relays: Vec<Relay>,
+    /// The speaker stops soon.
+    pub leave: bool,
 }
 
 /// A part of the peer map, or what changed in it.

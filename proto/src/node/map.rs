@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Event, Node};
 use crate::certificate::VerifiedCertificate;
-use crate::control::{Map, Peer as PeerEntry};
+use crate::control::{Map, Peer as PeerEntry, Presence};
 use crate::io::Discard;
 use crate::keys::NodeId;
 use crate::peer::{Peer, same_binding};
@@ -47,6 +47,24 @@ impl Node {
                 peer.set_relay_only(told.relay_only, shared, now);
                 peer.set_online(told.online, shared, now);
             });
+        }
+        self.shared.forwarding_changed();
+    }
+
+    /// Learns who is online in a large mesh; nothing, if it is about another map than ours.
+    pub(super) fn apply_presence(&mut self, presence: &Presence, now: Instant) {
+        let mut members: BTreeSet<NodeId> = self.peers.keys().copied().collect();
+        members.insert(self.shared.local.certificate.node);
+        let members: Vec<NodeId> = members.into_iter().collect();
+        let told = presence.read(&members).filter(|_| presence.revision == self.revision);
+        let Some(told) = told else { return };
+        let changed =
+            |(id, online): &(NodeId, bool)| self.peers.get(id).is_some_and(|peer| peer.is_online() != *online);
+        let changed: Vec<_> = told.iter().copied().filter(changed).collect();
+        let is_peer = |(id, online): &&(NodeId, bool)| *online && self.peers.contains_key(id);
+        self.shared.small_mesh = told.iter().filter(is_peer).count() <= self.shared.config.small_mesh;
+        for (id, online) in changed {
+            self.with(id, now, |peer, shared| peer.set_online(online, shared, now));
         }
         self.shared.forwarding_changed();
     }

@@ -23,7 +23,7 @@ use rand_core::SeedableRng;
 use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
-use crate::control::{Preferences, ToAgent, ToServer, Welcome};
+use crate::control::{Preferences, Relay, ToAgent, ToServer, Welcome};
 use crate::inner;
 use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
@@ -50,7 +50,9 @@ pub struct Node {
     deadlines: BTreeSet<(Instant, NodeId)>,
     deadline_of: BTreeMap<NodeId, Instant>,
     admission: Admission,
+    /// Those of our own server first.
     relays: Vec<RelayLink>,
+    own_relays: usize,
     introductions: Introductions,
     revision: u64,
     unnamed: Option<Unnamed>,
@@ -74,6 +76,7 @@ impl Node {
             deadline_of: BTreeMap::new(),
             admission,
             relays: Vec::new(),
+            own_relays: 0,
             introductions: Introductions::default(),
             revision: 0,
             unnamed: None,
@@ -97,6 +100,8 @@ impl Node {
         match message {
             ToAgent::Welcome(welcome) => self.handle_welcome(welcome, now),
             ToAgent::Map(map) => self.apply_map(map, now),
+            ToAgent::Presence(presence) => self.apply_presence(&presence, now),
+            ToAgent::Servers(servers) => self.handle_servers(servers.relays, now),
             ToAgent::PairOpened(pair) => {
                 let channel = RelayChannel { relay: pair.relay, channel: pair.channel };
                 if channel.channel == 0 || !self.relays.iter().any(|link| link.addr() == channel.relay) {
@@ -338,6 +343,7 @@ impl Node {
         self.shared.control_up = true;
         self.introductions.clear_wishes();
         self.is_first_map = true;
+        self.own_relays = welcome.relays.len();
         self.relays = welcome.relays.into_iter().map(|relay| RelayLink::new(relay, now)).collect();
         self.replace_certificate(&welcome.certificate, now);
         self.handle_timeout(now);
@@ -347,6 +353,23 @@ impl Node {
         }
         self.offer_candidates();
         self.for_each(now, |peer, shared| peer.control_renewed(shared, now));
+    }
+
+    /// The relays of the mesh's other servers, as of now: a pair may be given a channel at any.
+    fn handle_servers(&mut self, relays: Vec<Relay>, now: Instant) {
+        let (mut links, others) = {
+            let mut links = std::mem::take(&mut self.relays);
+            let others = links.split_off(self.own_relays.min(links.len()));
+            (links, others)
+        };
+        links.extend(others.into_iter().filter(|link| relays.contains(link.relay())));
+        for relay in relays {
+            if !links.iter().any(|link| link.addr() == relay.addr) {
+                links.push(RelayLink::new(relay, now));
+            }
+        }
+        self.relays = links;
+        self.bind_relays(now);
     }
 
     /// Sends with one keepalive those that would be due soon: however many peers there are, an idle device wakes a few times

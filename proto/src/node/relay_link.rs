@@ -24,6 +24,10 @@ impl RelayLink {
         Self { relay, bound: false, unanswered: 0, asked_at: None, next: now }
     }
 
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
     pub(super) fn addr(&self) -> SocketAddr {
         self.relay.addr
     }

@@ -8,7 +8,7 @@ use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDAT
 use warren_proto::control::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
     MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
-    Preferences, Refused, RefusedCode, Relay, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
+    Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
@@ -78,8 +78,8 @@ fn every_kind_of_candidate_and_of_nat_survives_the_wire() {
 
 #[test]
 fn a_field_of_a_newer_version_is_ignored() {
-    // field 15, a varint: inside no message of ours
-    let newer = |bytes: Vec<u8>| [bytes, vec![0x78, 0x01]].concat();
+    // field 1000, a varint: inside no message of ours
+    let newer = |bytes: Vec<u8>| [bytes, vec![0xc0, 0x3e, 0x01]].concat();
 
     for (name, message) in to_server() {
         assert_eq!(ToServer::decode(&newer(message.encode())), Ok(message), "{name}");
@@ -228,6 +228,7 @@ fn to_server() -> Vec<(&'static str, ToServer)> {
         ("pinged", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: Some(ping_answer()) })),
         ("pinged-silence", ToServer::Pinged(Pinged { peer: node(1), token: 300, answer: None })),
         ("vouched", ToServer::Vouched(Vouched { addr: address("203.0.113.7:40000"), voucher: [0xa7; 16] })),
+        ("alive", ToServer::Alive),
     ]
 }
 
@@ -263,7 +264,14 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("ping", ToAgent::Ping { peer: node(1), token: 300 }),
         ("retry", ToAgent::Retry(node(1))),
         ("watch", ToAgent::Watch { peer: node(1), seconds: 15 }),
+        ("presence", ToAgent::Presence(Presence { revision: 7, members: 9, digest: 3, online: vec![0x81, 1] })),
+        ("servers", ToAgent::Servers(servers())),
     ]
+}
+
+fn servers() -> Servers {
+    let relays = vec![Relay { addr: address("192.0.2.11:3480"), token: [7; 16] }];
+    Servers { servers: vec!["a.example:443".to_owned()], relays, leave: true }
 }
 
 fn all() -> Vec<Vec<u8>> {

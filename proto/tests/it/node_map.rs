@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use warren_proto::candidate::{Candidate, CandidateKind};
 use warren_proto::certificate::{Certificate, IdentitySecret, NetworkSigner, VerifiedCertificate};
 use warren_proto::config::Config;
-use warren_proto::control::{CandidateSet, Map, Network, Peer, Preferences, ToAgent, ToServer, Verdict, Welcome};
+use warren_proto::control::{
+    CandidateSet, Map, Network, Peer, Preferences, Presence, ToAgent, ToServer, Verdict, Welcome,
+};
 use warren_proto::keys::{NetworkId, NodeId, StaticSecret, UnixTime};
 use warren_proto::node::{Event, LocalDevice, Node};
 
@@ -73,6 +75,26 @@ fn a_map_with_a_certificate_that_is_not_believed_is_asked_for_again() {
 
     assert!(node.peer(id(2)).is_none());
     assert_eq!(node.revision(), 0);
+}
+
+#[test]
+fn a_census_of_the_map_that_is_held_says_who_is_online_and_one_of_another_says_nothing() {
+    let now = start();
+    let mut node = node(now);
+    node.handle_control(map(4, true, &[entry(2, 2, 2), entry(3, 3, 3)]), now);
+    let census = |revision, there: &[u8]| {
+        let members = [1, 2, 3].map(|number| (id(number), there.contains(&number)));
+        ToAgent::Presence(Presence::new(revision, members.into_iter()))
+    };
+    let online = |node: &Node| [2, 3].map(|number| node.peer(id(number)).unwrap().online);
+
+    node.handle_control(census(3, &[1, 2, 3]), now);
+    assert_eq!(online(&node), [false, false]);
+    node.handle_control(census(4, &[1, 3]), now);
+    assert_eq!(online(&node), [false, true]);
+    node.handle_control(census(4, &[1, 2]), now);
+
+    assert_eq!(online(&node), [true, false]);
 }
 
 #[test]
