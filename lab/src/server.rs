@@ -1,5 +1,6 @@
 //! The rendezvous as an operator runs it: `warren-rendezvous` and its commands, nothing else.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -45,10 +46,39 @@ impl Server {
         Self::start_with(internet.rendezvous.clone(), &internet.directory(), internet.records(), settings)
     }
 
+    /// Starts one of several over one database, each at ports of its own; all have the first one's keys.
+    pub fn start_replica(internet: &Internet, number: u16, database_url: &str) -> Result<Self> {
+        let (directory, name) = (internet.directory(), format!("rendezvous-{number}"));
+        if number > 0 {
+            let own = directory.join(&name);
+            fs::create_dir_all(&own)?;
+            for key in ["server.key", "network.key"] {
+                fs::copy(directory.join("rendezvous-0").join(key), own.join(key)).context("copy a key")?;
+            }
+        }
+        let mut settings = at_address();
+        settings.extend(["--database-url", database_url, "--metrics-listen", "off"].map(str::to_owned));
+        for (service, port) in [("web", 443), ("quic", 443), ("stun", 3478), ("relay", 3480), ("replica", 3490)] {
+            let port = port + number * 100;
+            settings.extend([format!("--{service}-listen"), format!("{RENDEZVOUS}:{port}")]);
+        }
+        Self::start_named(internet.rendezvous.clone(), &directory, internet.records(), &name, settings)
+    }
+
     fn start_with(namespace: Namespace, directory: &Path, records: &Path, settings: Vec<String>) -> Result<Self> {
+        Self::start_named(namespace, directory, records, "rendezvous", settings)
+    }
+
+    fn start_named(
+        namespace: Namespace,
+        directory: &Path,
+        records: &Path,
+        name: &str,
+        settings: Vec<String>,
+    ) -> Result<Self> {
         let program = binaries::rendezvous()?;
-        let data = directory.join("rendezvous");
-        let log = records.join("rendezvous.log");
+        let data = directory.join(name);
+        let log = records.join(format!("{name}.log"));
         let daemon = Daemon::start(&mut run_command(&program, &namespace, &data, &settings), &log)?;
         let mut server = Self { program, namespace, data, log, settings, daemon };
         server.wait_ready()?;
@@ -65,6 +95,11 @@ impl Server {
     /// The running process.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon
+    }
+
+    /// What it has written so far.
+    pub fn output(&self) -> String {
+        self.daemon.output()
     }
 
     /// Kills it where it stands.

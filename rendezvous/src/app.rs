@@ -60,7 +60,9 @@ impl App {
         let signer = NetworkSigner::new(&secret);
         let id = NetworkId::new(random(&mut rng));
         let network = actions::open_network(&store, &config, &signer, id, clock.now()).await?;
-        let hub = Hub::new(random(&mut rng), Table::new(random(&mut rng)));
+        // a run, not a machine: whatever was told of the run before is void
+        let replica = Builder::from_random_bytes(random(&mut rng)).into_uuid();
+        let hub = Hub::new(replica, random(&mut rng), Table::new(random(&mut rng)));
         let enrolments = Mutex::new(SourceLimit::new(ENROLMENTS_PER_SECOND, ENROLMENTS_BURST, Instant::now()));
         let rng = Mutex::new(rng);
         let started_at = clock.now();

@@ -60,6 +60,14 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_METRICS_LISTEN")]
     #[serde(alias = "metrics_listen")]
     pub metrics_listen: Option<OptionalListen>,
+    /// Other servers on the same PostgreSQL (UDP); makes this one of several
+    #[arg(long, global = true, value_name = "ADDR:PORT", env = "WARREN_REPLICA_LISTEN")]
+    #[serde(alias = "replica_listen")]
+    pub replica_listen: Option<SocketAddr>,
+    /// Where the other servers reach this one, where that is not the listener's own address
+    #[arg(long, global = true, value_name = "HOST:PORT", env = "WARREN_REPLICA_ADDR")]
+    #[serde(alias = "replica_addr")]
+    pub replica_addr: Option<String>,
     /// Who ends TLS for the dashboard: a self-signed certificate of our own, files, or a proxy before us
     #[arg(long, global = true, value_name = "MODE", env = "WARREN_TLS")]
     pub tls: Option<TlsMode>,
@@ -164,6 +172,10 @@ pub struct Config {
     pub relay_offload: Offload,
     /// Metrics.
     pub metrics_listen: OptionalListen,
+    /// Other replicas, if there are any.
+    pub replica_listen: Option<SocketAddr>,
+    /// Where other replicas reach this one, if said.
+    pub replica_addr: Option<String>,
     /// Who ends TLS for the dashboard.
     pub tls: TlsMode,
     /// Certificate chain and key, for `TlsMode::File`.
@@ -225,6 +237,8 @@ impl Settings {
             relay_listen: self.relay_listen.or(weaker.relay_listen),
             relay_offload: self.relay_offload.or(weaker.relay_offload),
             metrics_listen: self.metrics_listen.or(weaker.metrics_listen),
+            replica_listen: self.replica_listen.or(weaker.replica_listen),
+            replica_addr: self.replica_addr.or(weaker.replica_addr),
             tls: self.tls.or(weaker.tls),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
@@ -252,6 +266,9 @@ impl Settings {
                 .parse()?,
             (None, None) => DatabaseUrl::Sqlite(data_dir.join("warren.db")),
         };
+        if self.replica_listen.is_some() && matches!(database_url, DatabaseUrl::Sqlite(_)) {
+            bail!("--replica-listen is for servers that share a PostgreSQL; SQLite has one server");
+        }
         Ok(Config {
             public_addr: self.public_addr.filter(|host| !host.is_empty()).map(public_host).transpose()?,
             public_url: self.public_url.filter(|url| !url.is_empty()).map(public_url).transpose()?,
@@ -261,6 +278,8 @@ impl Settings {
             relay_listen: self.relay_listen.unwrap_or_else(|| any(RELAY_PORT)),
             relay_offload: self.relay_offload.unwrap_or(Offload::On),
             metrics_listen: self.metrics_listen.unwrap_or_default(),
+            replica_listen: self.replica_listen,
+            replica_addr: self.replica_addr.filter(|address| !address.is_empty()),
             tls_files: tls_files(self.tls, self.tls_cert, self.tls_key)?,
             tls: self.tls.unwrap_or(TlsMode::Internal),
             agent_dir: self.agent_dir,

@@ -25,6 +25,7 @@ mod path_mtu;
 mod port_mapping;
 mod privilege;
 mod rekey;
+mod replicas;
 mod revoke;
 mod websocket;
 mod without_server;

@@ -1,6 +1,6 @@
 //! `run`: opens every socket, says `ready`, serves until told to stop.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::open;
 use crate::actions::{self, create_setup_token};
 use crate::app::App;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::control::{Listener, Services};
 use crate::meters::MetricsServer;
@@ -52,7 +53,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     let (quic_addr, web_addr) = (listener.addr()?, web.addr());
     app.tunnels().serve(quic_addr, relay.addr());
     app.hub().load(app.store()).await.context("read the devices")?;
-    let (host, dashboard) = remember_public(app, quic_addr, web_addr).await?;
+    let (host, control, dashboard) = remember_public(app, quic_addr, web_addr).await?;
     let public = Public { addresses: Arc::default(), dashboard: Arc::new(Mutex::new(dashboard.clone())) };
     let services = Services {
         relay: Some(relay.addr()),
@@ -61,6 +62,8 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         dashboard: Arc::clone(&public.dashboard),
     };
     public.resolve(config, &host).await;
+    app.hub().introduce(control, services.advertised(relay.addr()));
+    let cluster = Cluster::bind(app).await?;
     greet(app).await?;
     // from here on SIGHUP does not end us
     let reload = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
@@ -80,15 +83,19 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = stay_alive(app) => {}
         () = app.hub().run(app.store()) => {}
         () = public.follow(app, host, ports, reload) => {}
+        () = replicate(app, cluster.as_ref()) => {}
         () = keep_tidy(app) => {}
         () = keep_history(app) => {}
         () = actions::keep_delivering(app) => {}
-        () = stop => {}
+        () = async { stop.await; drain(app).await } => {}
     }
     info!("stopping");
     service::stopping();
     // what is not said by then is not worth waiting for: agents and browsers return by themselves
     let _ = timeout(PARTING, listener.close()).await;
+    if let Some(cluster) = &cluster {
+        let _ = timeout(PARTING, cluster.close(app)).await;
+    }
     drop(relay);
     app.hub().flush_seen(app.store()).await.unwrap_or_else(|error| warn!(%error, "cannot note who was seen last"));
     actions::record_paths(app).await.unwrap_or_else(|error| warn!(%error, "cannot note the last seconds of the paths"));
@@ -97,7 +104,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
 }
 
 /// Writes down how the world reaches us, for `key create` and `setup-link` of other processes.
-async fn remember_public(app: &App, quic: SocketAddr, web: SocketAddr) -> Result<(String, String)> {
+async fn remember_public(app: &App, quic: SocketAddr, web: SocketAddr) -> Result<(String, String, String)> {
     let mut config = app.config().clone();
     // what is open now counts, not what a run before had
     config.quic_listen = Some(SocketAddr::new(config.quic_listen().ip(), quic.port()));
@@ -111,7 +118,7 @@ async fn remember_public(app: &App, quic: SocketAddr, web: SocketAddr) -> Result
     let mut tx = app.store().begin().await.context("write the public address")?;
     tx.set_public(&host, &control, &url).await.context("write the public address")?;
     tx.commit().await.context("write the public address")?;
-    Ok((host, url))
+    Ok((host, control, url))
 }
 
 /// How the world reaches us, as it changes.
@@ -174,10 +181,40 @@ impl Public {
     }
 }
 
+/// Keeps the links to other replicas; nothing to do for a server that is alone.
+async fn replicate(app: &App, cluster: Option<&Cluster>) {
+    match cluster {
+        Some(cluster) => cluster.run(app).await,
+        None => pending().await,
+    }
+}
+
+/// Sends the agents to other replicas, if there are any, and waits until they have gone.
+async fn drain(app: &App) {
+    if !app.hub().drain() {
+        return;
+    }
+    info!("sending the agents to other servers");
+    let gone = async {
+        while app.hub().attached() > 0 {
+            tokio::time::sleep(LOOK_WHO_IS_LEFT).await;
+        }
+    };
+    // whoever has not gone by then finds another by itself
+    let _ = timeout(DRAIN_WITHIN, gone).await;
+}
+
 async fn keep_tidy(app: &App) {
     loop {
-        if let Err(error) = actions::tidy(app).await {
-            warn!(%error, "cannot tidy the database; it will be tried again");
+        // one of several servers is enough
+        match app.store().lead("tidy").await {
+            Ok(Some(_lead)) => {
+                if let Err(error) = actions::tidy(app).await {
+                    warn!(%error, "cannot tidy the database; it will be tried again");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => warn!(%error, "cannot tidy the database; it will be tried again"),
         }
         tokio::time::sleep(TIDY_EVERY).await;
     }
@@ -225,5 +262,8 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(300);
 /// One transaction a point of the finest history.
 const RECORD_EVERY: Duration = Duration::from_secs(15);
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// An agent reaches another server in a round trip or two, and lets go of this one three seconds later.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_WHO_IS_LEFT: Duration = Duration::from_millis(100);
 /// To tell every agent goodbye.
 const PARTING: Duration = Duration::from_secs(2);

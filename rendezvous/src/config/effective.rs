@@ -40,6 +40,8 @@ impl Config {
             ("relay-listen", text(&self.relay_listen)),
             ("relay-offload", text(&self.relay_offload.name())),
             ("metrics-listen", text(&self.metrics_listen)),
+            ("replica-listen", self.replica_listen.as_ref().and_then(|listen| text(listen))),
+            ("replica-addr", self.replica_addr.as_ref().and_then(|address| text(address))),
             ("tls", text(&self.tls.name())),
             ("tls-cert", files.and_then(|(certificate, _)| path(certificate))),
             ("tls-key", files.and_then(|(_, key)| path(key))),

@@ -43,6 +43,7 @@ pub(super) async fn admit(
         | ToServer::PathReport(_)
         | ToServer::Pinged(_)
         | ToServer::Preferences(_)
+        | ToServer::Alive
         | ToServer::Search(_)
         | ToServer::Vouched(_) => Err(refused(RefusedCode::Protocol, "the first message is Hello or Enroll")),
     }

@@ -6,12 +6,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::bytes::Bytes;
-use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use tracing::{Instrument, debug, info, info_span};
 use warren_proto::control::{CandidateSet, DecodeError, MAX_MESSAGE, Refused, RefusedCode, ToAgent, ToServer};
 use warren_proto::keys::NodeId;
@@ -23,9 +21,7 @@ use super::queue::{Outgoing, Receiver};
 use super::tunnel::observed;
 use crate::actions;
 use crate::app::App;
-
-type Reader = FramedRead<RecvStream, LengthDelimitedCodec>;
-type Writer = FramedWrite<SendStream, LengthDelimitedCodec>;
+use crate::frame;
 
 /// Serves a connection, which has a number by the order of beginning, from its first frame to its end.
 pub(super) async fn serve(
@@ -35,7 +31,9 @@ pub(super) async fn serve(
     number: u64,
     trial: OwnedSemaphorePermit,
 ) {
-    match timeout(PROVE_WITHIN, introduce(app, services, &connection, number)).await {
+    // on the heap while it lasts: what an introduction takes, up to a transaction, is not to be kept for each connection
+    let introduction = Box::pin(introduce(app, services, &connection, number));
+    match timeout(PROVE_WITHIN, introduction).await {
         Ok(Ok((session, streams))) => {
             drop(trial);
             let span = info_span!("conn", device = %session.device);
@@ -61,14 +59,10 @@ async fn introduce(
     services: &Services,
     connection: &Connection,
     number: u64,
-) -> io::Result<(Session, (Reader, Writer))> {
-    let (send, receive) = connection.accept_bi().await?;
-    let mut reader = FramedRead::new(receive, codec(MAX_FIRST));
-    let mut writer = FramedWrite::new(send, codec(MAX_MESSAGE));
-    let first = match reader.next().await {
-        Some(frame) => ToServer::decode(&frame?).map_err(io::Error::other)?,
-        None => return Err(io::ErrorKind::UnexpectedEof.into()),
-    };
+) -> io::Result<(Session, (RecvStream, SendStream))> {
+    let (mut writer, mut reader) = connection.accept_bi().await?;
+    let first = frame::read(&mut reader, MAX_FIRST).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let first = ToServer::decode(&first).map_err(io::Error::other)?;
     let refused = match admission::admit(app, services, connection, first).await {
         Ok(Admitted { arrival, token, first }) => {
             let device = arrival.device;
@@ -77,7 +71,6 @@ async fn introduce(
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             if let Some(queue) = app.hub().attach(number, arrival, token, first) {
-                reader.decoder_mut().set_max_frame_length(MAX_MESSAGE);
                 app.tunnels().prove(connection.remote_address());
                 info!(device = %device, "device {device} is online");
                 return Ok((Session { device, number, queue }, (reader, writer)));
@@ -93,7 +86,7 @@ async fn introduce(
 }
 
 /// Carries messages both ways until either side ends it.
-async fn converse(app: &App, connection: &Connection, mut session: Session, streams: (Reader, Writer)) {
+async fn converse(app: &App, connection: &Connection, mut session: Session, streams: (RecvStream, SendStream)) {
     let (mut reader, mut writer) = streams;
     let incoming = read(app, session.device, &mut reader);
     let outgoing = write(app, connection, &mut session.queue, &mut writer);
@@ -113,12 +106,12 @@ async fn converse(app: &App, connection: &Connection, mut session: Session, stre
 }
 
 /// Handles what the agent says, no faster than the rate.
-async fn read(app: &App, device: NodeId, reader: &mut Reader) -> io::Result<()> {
+async fn read(app: &App, device: NodeId, reader: &mut RecvStream) -> io::Result<()> {
     let mut allowance = f64::from(MESSAGES_BURST);
     let mut at = Instant::now();
-    while let Some(frame) = reader.next().await {
+    while let Some(message) = frame::read(reader, MAX_MESSAGE).await? {
         app.meters().count_received();
-        match ToServer::decode(&frame?) {
+        match ToServer::decode(&message) {
             Ok(message) => handle(app, device, message).await?,
             // a newer agent's message: ours to ignore
             Err(DecodeError::UnknownBody) => {}
@@ -150,9 +143,11 @@ async fn handle(app: &App, device: NodeId, message: ToServer) -> io::Result<()> 
         ToServer::Preferences(preferences) => app.hub().handle_preferences(device, preferences),
         ToServer::Vouched(vouched) => {
             if app.vouchers().is_ours(&vouched, app.now()) {
-                app.hub().handle_vouched(device, vouched.addr);
+                app.hub().handle_vouched(device, vouched);
             }
         }
+        // it was heard, and QUIC has acknowledged it
+        ToServer::Alive => {}
         ToServer::Enroll(_) | ToServer::Hello(_) => return Err(io::Error::other("a second introduction")),
     }
     Ok(())
@@ -170,11 +165,11 @@ fn outside_overlay(app: &App, mut set: CandidateSet) -> CandidateSet {
 }
 
 /// Writes what is queued. An agent that does not take it in time is gone or hopeless: it will return with a fresh map.
-async fn write(app: &App, connection: &Connection, queue: &mut Receiver, writer: &mut Writer) {
+async fn write(app: &App, connection: &Connection, queue: &mut Receiver, writer: &mut SendStream) {
     while let Some(outgoing) = queue.recv().await {
         app.meters().count_sent();
         match outgoing {
-            Outgoing::Message(message) => match timeout(TAKE_WITHIN, writer.send(message)).await {
+            Outgoing::Message(message) => match timeout(TAKE_WITHIN, frame::write(writer, message)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return connection.close(VarInt::from_u32(CLOSE_SLOW), b"too slow"),
             },
@@ -185,12 +180,12 @@ async fn write(app: &App, connection: &Connection, queue: &mut Receiver, writer:
 }
 
 /// Says a last message and gives the agent a moment to read it.
-async fn part(connection: &Connection, writer: &mut Writer, message: Bytes) {
+async fn part(connection: &Connection, writer: &mut SendStream, message: Bytes) {
     let said = async {
-        writer.send(message).await?;
-        writer.get_mut().finish().map_err(io::Error::other)?;
+        frame::write(writer, message).await?;
+        writer.finish().map_err(io::Error::other)?;
         // answered when the agent has everything, or closes by itself
-        let _ = writer.get_mut().stopped().await;
+        let _ = writer.stopped().await;
         Ok::<_, io::Error>(())
     };
     // an agent that does not listen to the end is closed all the same
@@ -202,19 +197,21 @@ async fn part(connection: &Connection, writer: &mut Writer, message: Bytes) {
 async fn measure(app: &App, connection: &Connection, device: NodeId, number: u64) {
     let closed = connection.closed();
     tokio::pin!(closed);
+    let (mut remote, mut rtt) = (connection.remote_address(), connection.rtt());
     while timeout(MEASURE_EVERY, &mut closed).await.is_err() {
-        let observed = observed(app, connection.remote_address());
-        app.hub().handle_measurement(device, number, observed, connection.rtt());
+        let now = (connection.remote_address(), connection.rtt());
+        // at rest nothing has changed, and ten thousand connections at rest are to cost nothing
+        if now.0 == remote && now.1.abs_diff(rtt) * 8 <= rtt {
+            continue;
+        }
+        (remote, rtt) = now;
+        app.hub().handle_measurement(device, number, observed(app, remote), rtt);
     }
 }
 
 /// A refusal in words.
 pub(super) fn refused(code: RefusedCode, text: impl ToString) -> Refused {
     Refused { code, text: text.to_string() }
-}
-
-fn codec(longest: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(longest).new_codec()
 }
 
 /// From the first packet of the handshake to the proof; and again from there to the answer.

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, broadcast};
 use tokio_util::bytes::Bytes;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use warren_coordinator::{
     Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, PingRun, Presence, ReportedPath, RosterChange,
     Ungranted,
 };
 use warren_proto::control::{
-    AttemptReport, CandidateSet, PathReport, Pinged, Preferences, Refused, RefusedCode, ToAgent,
+    AttemptReport, CandidateSet, PathReport, Pinged, Preferences, Refused, RefusedCode, ToAgent, ToServer, Vouched,
 };
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::queue::{Outgoing, Receiver, Sender, queue};
+use super::replicas::{Link, Other, is_tunnelled};
+use crate::cluster::{Body, Greeting, Places, ReplicaId};
 use crate::domain::history::{Recorder, Way};
 use crate::domain::{Device, DeviceState};
 use crate::relay::Table;
@@ -69,9 +71,18 @@ pub struct Hub {
 }
 
 #[derive(Debug)]
-struct State {
-    coordinator: Coordinator,
-    connections: BTreeMap<NodeId, Connection>,
+pub(super) struct State {
+    pub(super) coordinator: Coordinator,
+    pub(super) connections: BTreeMap<NodeId, Connection>,
+    pub(super) places: Places,
+    /// What other replicas hear of this one.
+    pub(super) greeting: Greeting,
+    /// The replicas that we speak to.
+    pub(super) links: BTreeMap<ReplicaId, Link>,
+    pub(super) last_link: u64,
+    /// The replicas that speak to us.
+    pub(super) others: BTreeMap<ReplicaId, Other>,
+    pub(super) last_session: u64,
     last_connection: u64,
     seen: BTreeMap<NodeId, UnixTime>,
     /// What `run` was last told to wait for.
@@ -79,18 +90,27 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     number: u64,
     queue: Sender,
+    pub(super) token: [u8; 16],
+    /// Of its attachment, see `Places`.
+    pub(super) stamp: u64,
 }
 
 impl Hub {
     /// A hub with nobody connected.
-    pub fn new(seed: [u8; 32], relay: Table) -> Self {
+    pub fn new(replica: ReplicaId, seed: [u8; 32], relay: Table) -> Self {
         Self {
             state: Mutex::new(State {
                 coordinator: Coordinator::new(seed),
                 connections: BTreeMap::new(),
+                places: Places::new(replica),
+                greeting: Greeting::default(),
+                links: BTreeMap::new(),
+                last_link: 0,
+                others: BTreeMap::new(),
+                last_session: 0,
                 last_connection: 0,
                 seen: BTreeMap::new(),
                 deadline: None,
@@ -304,12 +324,26 @@ impl Hub {
         }
         self.lock_relay().admit(device, token, arrival.presence.observed.ip());
         state.seen.insert(device, arrival.presence.since);
-        if let Some(older) = state.connections.insert(device, Connection { number, queue: sender }) {
+        let (observed, since) = (arrival.presence.observed, arrival.presence.since.since_epoch());
+        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let stamp = state.places.attach(device, is_tunnelled(observed), since);
+        if let Some(older) = state.connections.insert(device, Connection { number, queue: sender, token, stamp }) {
             let refused = ToAgent::Refused(replaced());
             // if its queue is full, its end says as much
             let _ = older.queue.try_send(Outgoing::Last(refused.encode().into()));
         }
+        state.release_pairs(device);
         state.coordinator.handle_arrival(arrival, Instant::now());
+        if state.has_others()
+            && let Some(servers) = state.servers_for(device)
+        {
+            // before anything that may be about another server's relay
+            state.post(device, Outgoing::Message(ToAgent::Servers(servers).encode().into()));
+        }
+        if let Some(arrived) = state.arrived(device) {
+            state.tell_replicas(&arrived);
+        }
+        state.hand_on_wishes(device);
         self.carry_out(state);
         self.tell(LiveEvent::Presence { device });
         Some(receiver)
@@ -321,10 +355,18 @@ impl Hub {
         if state.connections.get(&device).is_some_and(|connection| connection.number != number) {
             return;
         }
-        state.connections.remove(&device);
+        let stamp = state.connections.remove(&device).map_or(u64::MAX, |connection| connection.stamp);
         state.seen.insert(device, at);
+        let own = state.places.own();
+        if !state.places.leave(device, own, stamp) {
+            // it is attached to another replica
+            return;
+        }
         state.coordinator.handle_departure(device, Instant::now());
         self.lock_relay().dismiss(device);
+        state.tell_replicas(&Body::left(device, stamp));
+        state.release_pairs(device);
+        state.hand_on_wishes(device);
         self.carry_out(state);
         self.tell(LiveEvent::Presence { device });
     }
@@ -336,18 +378,20 @@ impl Hub {
 
     pub(super) fn handle_candidates(&self, device: NodeId, set: CandidateSet) {
         let mut state = self.lock();
+        state.repeat(device, || ToServer::Candidates(set.clone()));
         state.coordinator.handle_candidates(device, set, Instant::now());
         self.carry_out(state);
     }
 
     pub(super) fn handle_connect(&self, device: NodeId, peer: NodeId) {
         let mut state = self.lock();
-        state.coordinator.handle_connect(device, peer, Instant::now());
+        state.wish(device, peer);
         self.carry_out(state);
     }
 
     pub(super) fn handle_preferences(&self, device: NodeId, preferences: Preferences) {
         let mut state = self.lock();
+        state.repeat(device, || ToServer::Preferences(preferences));
         state.coordinator.handle_preferences(device, preferences, Instant::now());
         self.carry_out(state);
     }
@@ -355,6 +399,7 @@ impl Hub {
     pub(super) fn handle_attempt_report(&self, device: NodeId, report: AttemptReport) {
         let to = report.peer;
         let mut state = self.lock();
+        state.repeat(device, || ToServer::AttemptReport(report.clone()));
         let kept = state.coordinator.handle_attempt_report(device, report, Instant::now());
         self.carry_out(state);
         if kept {
@@ -364,17 +409,21 @@ impl Hub {
 
     pub(super) fn handle_search(&self, device: NodeId, peer: NodeId) {
         let mut state = self.lock();
-        state.coordinator.handle_search(device, peer, Instant::now());
+        state.hand_on(device, &ToServer::Search(peer), peer);
         self.carry_out(state);
     }
 
-    pub(super) fn handle_vouched(&self, device: NodeId, addr: SocketAddr) {
-        self.lock().coordinator.handle_vouched(device, addr);
+    pub(super) fn handle_vouched(&self, device: NodeId, vouched: Vouched) {
+        let mut state = self.lock();
+        let addr = vouched.addr;
+        state.repeat(device, || ToServer::Vouched(vouched));
+        state.coordinator.handle_vouched(device, addr);
     }
 
     pub(super) fn handle_path_report(&self, device: NodeId, report: PathReport, at: UnixTime) {
         let to = report.peer;
         let mut state = self.lock();
+        state.repeat(device, || ToServer::PathReport(report.clone()));
         if state.coordinator.handle_path_report(device, report, at) {
             // as the coordinator holds it: within reason
             let held = state.coordinator.paths(device).find(|path| path.report.peer == to).cloned();
@@ -388,7 +437,10 @@ impl Hub {
 
     pub(super) fn handle_pinged(&self, device: NodeId, pinged: Pinged) {
         let to = pinged.peer;
-        if self.lock().coordinator.handle_pinged(device, pinged) {
+        let mut state = self.lock();
+        // somebody asked it, at this replica or another
+        state.repeat(device, || ToServer::Pinged(pinged.clone()));
+        if state.coordinator.handle_pinged(device, pinged) {
             self.tell(LiveEvent::Path { from: device, to });
         }
     }
@@ -398,6 +450,9 @@ impl Hub {
         if state.connections.get(&device).is_none_or(|connection| connection.number != number) {
             return;
         }
+        if !state.links.is_empty() {
+            state.tell_replicas(&Body::measured(device, observed, rtt));
+        }
         state.coordinator.handle_measurement(device, observed, rtt);
         self.lock_relay().set_validated(device, observed.ip());
         self.carry_out(state);
@@ -405,7 +460,28 @@ impl Hub {
 
     /// Does what falls due, follows changes that other processes commit, and writes down who was seen. Until dropped.
     pub async fn run(&self, store: &Store) {
-        tokio::join!(self.run_deadlines(), self.run_store(store));
+        tokio::join!(self.run_deadlines(), self.run_store(store), self.run_listener(store), store.run_notices());
+    }
+
+    /// Takes what other servers commit as soon as they say so. While it cannot listen, `run_store` looks.
+    async fn run_listener(&self, store: &Store) {
+        loop {
+            match store.listen().await {
+                Ok(Some(mut listener)) => {
+                    debug!("listening for what other servers commit");
+                    // what was committed before we listened
+                    self.refresh(store).await;
+                    while let Ok(revision) = listener.next().await {
+                        if revision.is_none_or(|revision| revision > self.lock().coordinator.revision()) {
+                            self.refresh(store).await;
+                        }
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => debug!(%error, "cannot listen for what other servers commit"),
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
     }
 
     async fn run_deadlines(&self) {
@@ -445,12 +521,16 @@ impl Hub {
         if seen.is_empty() {
             return store.ping().await;
         }
+        let all: Vec<_> = seen.iter().map(|(device, at)| (*device, *at)).collect();
         let written = async {
-            let mut tx = store.begin().await?;
-            for (device, at) in &seen {
-                tx.note_seen(*device, *at).await?;
+            for part in all.chunks(SEEN_AT_ONCE) {
+                let mut tx = store.begin().await?;
+                for (device, at) in part {
+                    tx.note_seen(*device, *at).await?;
+                }
+                tx.commit().await?;
             }
-            tx.commit().await
+            Ok(())
         };
         let written = written.await;
         if written.is_err() {
@@ -463,7 +543,7 @@ impl Hub {
     }
 
     /// Does what the coordinator decided while it was locked.
-    fn carry_out(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn carry_out(&self, mut state: MutexGuard<'_, State>) {
         while let Some(output) = state.coordinator.poll_output() {
             match output {
                 Output::Broadcast(message) => {
@@ -478,7 +558,10 @@ impl Hub {
                     self.lock_relay().dismiss(device);
                 }
                 Output::OpenChannel(ends) => self.lock_relay().open(ends),
-                Output::Send { to, message } => state.post(to, Outgoing::Message(message.encode().into())),
+                Output::Send { to, message } => match state.places.elsewhere(to) {
+                    Some(replica) => state.tell_replica(replica, Body::tell(to, message.encode())),
+                    None => state.post(to, Outgoing::Message(message.encode().into())),
+                },
             }
         }
         let deadline = state.coordinator.poll_timeout();
@@ -487,23 +570,23 @@ impl Hub {
         }
     }
 
-    fn tell(&self, event: LiveEvent) {
+    pub(super) fn tell(&self, event: LiveEvent) {
         // that no page is open is no error
         let _ = self.events.send(event);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds the state")
     }
 
-    fn lock_relay(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock_relay(&self) -> MutexGuard<'_, Table> {
         self.relay.lock().expect("nothing panics while it holds the table")
     }
 }
 
 impl State {
     /// Queues a message. An agent that does not read fast enough loses its queue, which ends its connection.
-    fn post(&mut self, to: NodeId, message: Outgoing) {
+    pub(super) fn post(&mut self, to: NodeId, message: Outgoing) {
         let Some(connection) = self.connections.get(&to) else { return };
         if connection.queue.try_send(message).is_err() {
             self.connections.remove(&to);
@@ -539,7 +622,12 @@ fn known_via(said: &str) -> &'static str {
 const EVENTS: usize = 1024;
 /// Changes read from the database at once.
 const CHANGES_AT_ONCE: u32 = 500;
-/// Catches what other processes commit; our own changes are told at once. Also how often "last seen" is written down.
+/// Devices written down in one transaction: after an outage all were seen at once, and whoever wants to write is not to wait
+/// for ten thousand of them.
+const SEEN_AT_ONCE: usize = 250;
+/// A database that is away is not asked more often.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// Catches what other processes commit and nobody told of; our own changes are told at once. Also how often "last seen" is written down.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -550,7 +638,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_does_not_read_loses_its_connection_and_nobody_else_does() {
-        let hub = Hub::new([1; 32], Table::new([2; 32]));
+        let hub = Hub::new(uuid::Uuid::from_u128(1), [1; 32], Table::new([2; 32]));
         let [fast, slow] = [NodeId::new([1; 16]), NodeId::new([2; 16])];
         let mut queues = [fast, slow].map(|device| {
             let member = Member {

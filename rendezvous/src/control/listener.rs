@@ -71,6 +71,16 @@ impl Services {
         points
     }
 
+    /// How the world reaches one of our sockets, as far as that can be said without knowing who asks.
+    pub fn advertised(&self, socket: SocketAddr) -> Vec<SocketAddr> {
+        let known: Vec<_> = self.known(socket).into_iter().map(|ip| SocketAddr::new(ip, socket.port())).collect();
+        match socket.ip() {
+            own if is_global(own) => vec![socket],
+            own if known.is_empty() && !own.is_unspecified() => vec![socket],
+            _ => known,
+        }
+    }
+
     /// The public addresses that a socket serves.
     fn known(&self, socket: SocketAddr) -> Vec<IpAddr> {
         let public = self.public.lock().expect("nothing panics while it holds the addresses");

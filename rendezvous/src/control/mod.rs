@@ -8,6 +8,7 @@ mod endpoint;
 mod hub;
 mod listener;
 mod queue;
+mod replicas;
 mod tls;
 mod tunnel;
 

@@ -38,9 +38,9 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(WINDOW))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into());
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW);
     transport
 }
 
@@ -48,7 +48,10 @@ fn transport() -> TransportConfig {
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Three keep-alives lost in a row: the device is gone.
 const IDLE_TIMEOUT_MS: u32 = 60_000;
-/// One largest message and a little more in flight each way keeps 10,000 connections within memory.
-const WINDOW: u32 = 300 * 1024;
+/// What an agent may have under way to us: its messages are short, and more would let it fill our memory.
+const RECEIVE_WINDOW: u32 = 32 * 1024;
+/// What we keep for one agent until it is acknowledged: 64 KiB a round trip brings a long map in seconds over any way, and
+/// 10,000 agents that return at once take no more than the queue shares among them anyhow.
+const SEND_WINDOW: u64 = 64 * 1024;
 /// Handshakes begun but not yet looked at.
 const MAX_INCOMING: usize = 1024;

@@ -83,6 +83,7 @@ impl Tx {
         let (revision,): (i64,) = on_tx!(self, db => sqlx::query_as(NEXT).fetch_one(db).await?);
         on_tx!(self, db => sqlx::query(INSERT)
             .bind(revision).bind(kind.name()).bind(uuid(subject)).bind(millis(now)).execute(db).await.map(drop)?);
+        self.2.note(unsigned(revision));
         Ok(unsigned(revision))
     }
 

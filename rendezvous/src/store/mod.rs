@@ -13,9 +13,11 @@ mod idempotency;
 mod invite;
 mod load;
 mod network;
+mod notice;
 mod open;
 mod path_history;
 mod registry;
+mod replica;
 mod session;
 mod setup_token;
 mod value;
@@ -32,13 +34,16 @@ pub use idempotency::Earlier;
 pub use invite::StoredInvite;
 pub use load::PoolLoad;
 pub use network::NetworkRow;
+pub use notice::Listener;
 pub use open::{DatabaseUrl, InvalidDatabaseUrl, MigrationStatus, OpenError};
 pub use registry::STATEMENTS;
+pub use replica::{Lead, ReplicaRow};
 pub use session::{NewSession, Session};
 pub use setup_token::SetupToken;
 pub use webhook::{Attempted, Delivery, Webhook};
 
 use load::Stopwatch;
+use notice::{Committed, Pending};
 
 /// What the database answers; every failure is the world's.
 pub type Result<T> = std::result::Result<T, sqlx::Error>;
@@ -62,20 +67,25 @@ struct SqlitePools {
 pub struct Store {
     db: Engine<SqlitePools, PgPool>,
     write_times: Histogram,
+    committed: Committed,
 }
 
 /// A write transaction; rolled back unless committed.
 #[derive(Debug)]
-pub struct Tx(Engine<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>, Stopwatch);
+pub struct Tx(Engine<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>, Stopwatch, Pending);
 
 impl Store {
     /// Opens a write transaction, the only one until it ends: what it reads still holds when it writes.
     pub async fn begin(&self) -> Result<Tx> {
         let watch = Stopwatch::start(&self.write_times);
         match &self.db {
-            Engine::Sqlite(pools) => Ok(Tx(Engine::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?), watch)),
+            Engine::Sqlite(pools) => Ok(Tx(
+                Engine::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
+                watch,
+                self.committed.pending(),
+            )),
             Engine::Postgres(pool) => {
-                let mut tx = Tx(Engine::Postgres(pool.begin().await?), watch);
+                let mut tx = Tx(Engine::Postgres(pool.begin().await?), watch, self.committed.pending());
                 tx.lock_network().await?;
                 Ok(tx)
             }
@@ -100,8 +110,9 @@ impl Store {
         on_reader!(self, db => db.prepare(sql.into_sql_str()).await.map(drop))
     }
 
-    /// Closes every connection; SQLite folds its write-ahead log into the file.
+    /// Closes every connection, after saying what is still to be said; SQLite folds its write-ahead log into the file.
     pub async fn close(&self) {
+        self.notify_rest().await;
         match &self.db {
             Engine::Sqlite(pools) => {
                 pools.read.close().await;
@@ -120,6 +131,7 @@ impl Tx {
             Engine::Postgres(tx) => tx.commit().await?,
         }
         self.1.stop();
+        self.2.publish();
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Engine, SqlitePools, Store};
+use super::{Committed, Engine, SqlitePools, Store};
 
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Store {
                     .await?,
             ),
         };
-        Ok(Self { db, write_times: super::load::write_times() })
+        Ok(Self { db, write_times: super::load::write_times(), committed: Committed::default() })
     }
 
     async fn migrate(&self, url: &DatabaseUrl) -> Result<(), OpenError> {

@@ -1,8 +1,8 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
 use super::{
-    address, admin_user, api_token, audit, change, device, idempotency, invite, network, path_history, session,
-    setup_token, webhook,
+    address, admin_user, api_token, audit, change, device, idempotency, invite, network, path_history, replica,
+    session, setup_token, webhook,
 };
 
 /// Asks nothing; answers whether anybody answers.
@@ -20,6 +20,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     invite::STATEMENTS,
     network::STATEMENTS,
     path_history::STATEMENTS,
+    replica::STATEMENTS,
     session::STATEMENTS,
     setup_token::STATEMENTS,
     webhook::STATEMENTS,

@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod cluster;
 mod common;
 mod control;
 mod history;

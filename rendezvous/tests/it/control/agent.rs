@@ -17,7 +17,8 @@ use tokio_util::bytes::Bytes;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use warren_proto::certificate::IdentitySecret;
 use warren_proto::control::{
-    ALPN, EXPORTER_LABEL, Enroll, Hello, Invite, Map, PROTOCOL, Refused, ToAgent, ToServer, Welcome, proof_input,
+    ALPN, EXPORTER_LABEL, Enroll, Hello, Invite, Map, PROTOCOL, Refused, Servers, ToAgent, ToServer, Welcome,
+    proof_input,
 };
 use warren_proto::keys::{NodeId, StaticPublic};
 
@@ -34,6 +35,8 @@ pub(crate) struct Joined {
     pub(crate) agent: Agent,
     pub(crate) welcome: Welcome,
     pub(crate) map: Map,
+    /// Of a mesh that has several.
+    pub(crate) servers: Option<Servers>,
 }
 
 impl Agent {
@@ -123,9 +126,13 @@ impl Agent {
     }
 
     async fn with_map(mut self, welcome: Welcome) -> Joined {
-        match self.next().await {
-            Some(ToAgent::Map(map)) => Joined { agent: self, welcome, map },
-            other => panic!("not a map: {other:?}"),
+        let mut servers = None;
+        loop {
+            match self.next().await {
+                Some(ToAgent::Map(map)) => return Joined { agent: self, welcome, map, servers },
+                Some(ToAgent::Servers(told)) => servers = Some(told),
+                other => panic!("not a map: {other:?}"),
+            }
         }
     }
 
