@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use warren_coordinator::{Arrival, Coordinator, Ended, Member, Output, Presence, RosterChange};
 use warren_proto::certificate::Certificate;
-use warren_proto::control::{Network, Relay, ToAgent, ToServer, Welcome};
+use warren_proto::control::{Network, PathReport, Relay, ToAgent, ToServer, Welcome};
 use warren_proto::keys::{NodeId, UnixTime};
 use warren_proto::wire::relay;
 
@@ -26,6 +26,8 @@ pub(crate) struct Rendezvous {
     running: Option<Running>,
     /// A device that no `Start` reaches.
     pub(crate) starless: Option<NodeId>,
+    /// Path reports that came.
+    pub(crate) path_reports: u64,
 }
 
 /// What lives in memory.
@@ -52,7 +54,7 @@ pub(crate) struct Visitor {
 
 impl Rendezvous {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network, members: BTreeMap::new(), revision: 0, running: None, starless: None }
+        Self { network, members: BTreeMap::new(), revision: 0, running: None, starless: None, path_reports: 0 }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -138,8 +140,20 @@ impl Rendezvous {
         })
     }
 
+    /// Somebody looks at a pair.
+    pub(crate) fn watch(&mut self, device: NodeId, peer: NodeId, now: Instant) -> Vec<Outgoing> {
+        self.decide(|running| running.coordinator.watch_pair(device, peer, now))
+    }
+
+    /// What a device last said of its paths.
+    pub(crate) fn reported(&self, device: NodeId) -> Vec<PathReport> {
+        let running = self.running.iter();
+        running.flat_map(|running| running.coordinator.paths(device)).map(|path| path.report.clone()).collect()
+    }
+
     /// A message of a connected device.
     pub(crate) fn handle(&mut self, from: NodeId, message: ToServer, now: Instant) -> Vec<Outgoing> {
+        self.path_reports += u64::from(matches!(message, ToServer::PathReport(_)));
         self.decide(|running| match message {
             ToServer::Connect(peer) => running.coordinator.handle_connect(from, peer, now),
             ToServer::Candidates(set) => running.coordinator.handle_candidates(from, set, now),

@@ -12,6 +12,7 @@ use rand_core::SeedableRng;
 use warren_proto::certificate::{Certificate, IdentitySecret, NetworkSigner, VerifiedCertificate};
 use warren_proto::config::Config;
 use warren_proto::control::Network;
+use warren_proto::control::PathReport;
 use warren_proto::io::{RelayChannel, Remote};
 use warren_proto::keys::{NetworkId, NodeId, StaticSecret, UnixTime};
 use warren_proto::node::{Event, LocalDevice, Node};
@@ -270,6 +271,22 @@ impl World {
     /// A stranger sends a datagram to the outer address of `host`, from an address of its own.
     pub fn inject(&mut self, host: HostId, from: SocketAddr, datagram: &[u8]) {
         self.hand_over(host, from, datagram);
+    }
+
+    /// Somebody looks at the pair of two hosts at the dashboard.
+    pub fn watch(&mut self, one: HostId, other: HostId) {
+        let out = self.rendezvous.watch(self.hosts[one].id(), self.hosts[other].id(), self.now);
+        self.post(out);
+    }
+
+    /// How many path reports the rendezvous was sent.
+    pub fn path_reports(&self) -> u64 {
+        self.rendezvous.path_reports
+    }
+
+    /// What a host last reported of its paths.
+    pub fn reported(&self, host: HostId) -> Vec<PathReport> {
+        self.rendezvous.reported(self.hosts[host].id())
     }
 
     /// Runs until `until` after the beginning.

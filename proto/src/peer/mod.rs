@@ -155,6 +155,7 @@ impl Peer {
     /// The rendezvous is back: what it held for us is gone with the old connection.
     pub(crate) fn control_renewed(&mut self, shared: &mut Shared, now: Instant) {
         self.set_relay(None, now);
+        self.traffic.forget_report();
         self.path.end_knocking();
         let wanted = shared.small_mesh || self.rotation.sending().is_some() || self.has_waiting(now);
         if self.online && wanted {

@@ -58,6 +58,11 @@ impl Traffic {
         self.quiet_ticks = 0;
     }
 
+    /// What was reported is known to nobody any more: the next keepalive has something to say.
+    pub(super) fn forget_report(&mut self) {
+        self.reported_at = None;
+    }
+
     fn is_watched(&self, now: Instant) -> bool {
         self.watched_until.is_some_and(|until| now < until)
     }
@@ -169,7 +174,7 @@ impl Peer {
 
     /// An idle pair has something to say when a keepalive was answered, and needs no wake-up of its own to say it.
     pub(super) fn report_if_stale(&mut self, shared: &mut Shared, now: Instant) {
-        if self.is_report_older_than(REPORT_IDLE_EVERY, now) {
+        if self.told.is_some() && self.is_report_older_than(REPORT_IDLE_EVERY, now) {
             self.report(shared, now);
         }
     }

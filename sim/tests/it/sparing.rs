@@ -143,6 +143,56 @@ fn an_idle_device_wakes_seldom_however_many_peers_it_has() {
 }
 
 #[test]
+fn a_pair_is_reported_as_often_as_it_is_worth() {
+    let mut world = pair(6, None, None, Link::default());
+    world.run_until(Duration::from_secs(60));
+    let mut before = world.path_reports();
+    let mut since = |world: &World| world.path_reports() - std::mem::replace(&mut before, world.path_reports());
+
+    world.run_until(Duration::from_secs(60 + 1800));
+    // every five minutes, with the next keepalive, by the end that sends those
+    assert!((5..=7).contains(&since(&world)), "an idle pair");
+    let measured = world.hosts.iter().enumerate().map(|(host, _)| world.reported(host)[0].probes).max();
+    assert!(measured.is_some_and(|probes| (60..110).contains(&probes)), "{measured:?} keepalives in half an hour");
+
+    drip(&mut world, Duration::from_secs(1), Duration::from_secs(1860 + 300));
+    let moving = since(&world);
+    assert!((36..=48).contains(&moving), "{moving} reports of two ends in five minutes of use");
+
+    world.run_until(Duration::from_secs(2200));
+    since(&world);
+    for _ in 0..10 {
+        world.watch(0, 1);
+        world.run_for(Duration::from_secs(10));
+    }
+    let watched = since(&world);
+    assert!((34..=44).contains(&watched), "{watched} reports of two ends that are watched for 100 s");
+    world.run_for(Duration::from_secs(30));
+    since(&world);
+    world.run_for(Duration::from_secs(120));
+    assert!(since(&world) <= 1, "nobody watches any more");
+}
+
+#[test]
+fn what_gets_lost_is_reported() {
+    let link = Link { loss_per_mille: 100, ..Link::default() };
+    let mut world = pair(7, None, None, link);
+    world.run_until(Duration::from_secs(60));
+
+    for _ in 0..60 {
+        world.watch(0, 1);
+        world.run_for(Duration::from_secs(10));
+    }
+
+    for host in 0..2 {
+        let report = &world.reported(host)[0];
+        // one in ten is lost, on the way there or back, of which there are two or four
+        let share = report.probes_lost * 100 / report.probes.max(1);
+        assert!((12..=48).contains(&share), "{share} of 100 lost, of {}", report.probes);
+    }
+}
+
+#[test]
 fn a_rendezvous_that_is_gone_is_not_called_every_second() {
     let mut world = pair(4, None, None, Link::default());
     world.run_until(Duration::from_secs(5));
