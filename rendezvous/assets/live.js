@@ -64,6 +64,8 @@ function patch(html) {
   const current = next && document.getElementById(next.id);
   if (!next || !current) return;
   const focus = current.contains(document.activeElement) ? counterpart(current, next) : undefined;
+  // what the reader has opened stays open
+  for (const { id } of current.querySelectorAll("details[id][open]")) next.querySelector(`#${id}`)?.setAttribute("open", "");
   current.replaceWith(next);
   if (next.matches("[data-fresh]")) next.classList.add("fresh");
   focus?.focus({ preventScroll: true });

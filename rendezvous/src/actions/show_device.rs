@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use warren_coordinator::Verdict;
+use warren_proto::control::CandidateSet;
 use warren_proto::keys::NodeId;
 
 use super::list_devices::{DeviceView, list_devices};
@@ -16,6 +17,8 @@ pub struct ShownDevice {
     pub view: DeviceView,
     /// Every active one (itself too, if it is active) for the names of its peers.
     pub active: Vec<DeviceView>,
+    /// Where it says that it may be reached, and what it says of its NAT, while it is online.
+    pub candidates: Option<CandidateSet>,
     /// Why the paths to its peers are what they are, where both ends were asked.
     pub verdicts: BTreeMap<NodeId, Verdict>,
 }
@@ -27,9 +30,9 @@ pub async fn show_device(app: &App, id: NodeId) -> Result<ShownDevice, Error> {
         let peers = active.iter().filter(|peer| peer.device.id != id && peer.presence.is_some());
         let verdict = |peer: &DeviceView| Some((peer.device.id, app.hub().explain(id, peer.device.id)?.0.verdict));
         let verdicts = peers.filter_map(verdict).collect();
-        return Ok(ShownDevice { view, verdicts, active });
+        return Ok(ShownDevice { view, verdicts, candidates: app.hub().candidates(id), active });
     }
     let device = app.store().device(id).await?.ok_or(Error::DeviceUnknown)?;
     let view = DeviceView { device, presence: None, paths: Vec::new() };
-    Ok(ShownDevice { view, active, verdicts: BTreeMap::new() })
+    Ok(ShownDevice { view, active, candidates: None, verdicts: BTreeMap::new() })
 }

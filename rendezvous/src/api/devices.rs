@@ -188,7 +188,7 @@ pub(super) async fn connections(
     State(app): State<App>,
     OnDevice { device, .. }: OnDevice<ReadMesh>,
 ) -> Result<axum::Json<List<PeerBody>>, Problem> {
-    let ShownDevice { view, active, mut verdicts } = actions::show_device(&app, device.id).await?;
+    let ShownDevice { view, active, mut verdicts, .. } = actions::show_device(&app, device.id).await?;
     let peers = active.into_iter().filter(|peer| peer.device.id != device.id).map(|peer| PeerBody {
         id: peer.device.id.to_string(),
         name: peer.device.name.to_string(),

@@ -12,7 +12,7 @@ use super::format::Moment;
 use super::page::{self, Shell};
 use super::problem::Problem;
 use crate::auth::{May, ReadActivity};
-use crate::store::AuditEntry;
+use crate::store::{AuditEntry, AuditFilter};
 
 #[derive(Template)]
 #[template(path = "activity/list.html")]
@@ -22,18 +22,20 @@ struct ActivityPage {
 }
 
 /// One sentence: the actor, what was done, the device it was done to, and how.
-struct Entry {
-    at: Moment,
-    actor: String,
-    verb: String,
-    device: Option<Device>,
-    rest: String,
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) at: Moment,
+    pub(super) actor: String,
+    pub(super) verb: String,
+    pub(super) device: Option<Device>,
+    pub(super) rest: String,
 }
 
-#[derive(Clone)]
-struct Device {
-    id: String,
-    name: String,
+/// Whom a sentence is about.
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    pub(super) id: String,
+    pub(super) name: String,
 }
 
 type Devices = BTreeMap<NodeId, String>;
@@ -47,6 +49,15 @@ pub(super) async fn page(State(web): State<Web>, may: May<ReadActivity>) -> Resu
         shell: Shell::of_person(&web.app, &may.person, "activity"),
         entries: entries.iter().map(|entry| Entry::new(entry, &devices, now)).collect(),
     })
+}
+
+/// What happened to one device, newest first.
+pub(super) async fn of_device(web: &Web, id: NodeId) -> Result<Vec<Entry>, Problem> {
+    let filter = AuditFilter { subject: Some(id.to_string()), ..AuditFilter::default() };
+    let entries = web.app.store().audit(&filter, SHOWN_OF_DEVICE).await?;
+    let entries: Vec<AuditEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let devices = devices(web, &entries).await?;
+    Ok(entries.iter().map(|entry| Entry::new(entry, &devices, web.app.now())).collect())
 }
 
 /// The present names of the devices that the entries speak of; one that was revoked keeps its last.
@@ -107,3 +118,5 @@ fn actor(actor: &str) -> String {
 
 /// One screen of history.
 const SHOWN: u32 = 100;
+/// Of one device.
+const SHOWN_OF_DEVICE: u32 = 30;

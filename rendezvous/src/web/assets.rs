@@ -19,10 +19,12 @@ use super::problem::Problem;
 /// The URL of each asset, as templates need them.
 #[derive(Clone, Debug)]
 pub(super) struct Assets {
+    pub(super) chart: String,
     pub(super) css: String,
     pub(super) live: String,
     pub(super) enhance: String,
     pub(super) setup: String,
+    pub(super) map: String,
     pub(super) mark: String,
     files: BTreeMap<String, File>,
 }
@@ -46,10 +48,12 @@ impl Assets {
         };
 
         Self {
+            chart: add("chart", "js", JAVASCRIPT, include_str!("../../assets/chart.js")),
             css: add("app", "css", "text/css; charset=utf-8", include_str!("../../assets/app.css")),
             live: add("live", "js", JAVASCRIPT, include_str!("../../assets/live.js")),
             enhance: add("enhance", "js", JAVASCRIPT, include_str!("../../assets/enhance.js")),
             setup: add("setup", "js", JAVASCRIPT, include_str!("../../assets/setup.js")),
+            map: add("map", "js", JAVASCRIPT, include_str!("../../assets/map.js")),
             mark: add("mark", "svg", "image/svg+xml", include_str!("../../assets/mark.svg")),
             files,
         }

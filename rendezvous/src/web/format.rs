@@ -16,15 +16,29 @@ pub(super) struct Bytes(pub(super) u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| self.0 >= *unit) else {
-            return write!(f, "{} B", self.0);
-        };
-        let tenths = self.0 / (unit / 10);
-        if tenths >= 1000 {
-            write!(f, "{} {name}", tenths / 10)
-        } else {
-            write!(f, "{}.{} {name}", tenths / 10, tenths % 10)
-        }
+        scaled(f, self.0, "B")
+    }
+}
+
+/// Bits a second: `0 b/s`, `80 kb/s`, `1.2 Mb/s`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Rate(pub(super) u64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        scaled(f, self.0, "b/s")
+    }
+}
+
+fn scaled(f: &mut fmt::Formatter<'_>, value: u64, name: &str) -> fmt::Result {
+    let Some((unit, prefix)) = UNITS.into_iter().find(|(unit, _)| value >= *unit) else {
+        return write!(f, "{value} {name}");
+    };
+    let tenths = value / (unit / 10);
+    if tenths >= 1000 {
+        write!(f, "{} {prefix}{name}", tenths / 10)
+    } else {
+        write!(f, "{}.{} {prefix}{name}", tenths / 10, tenths % 10)
     }
 }
 
@@ -103,7 +117,7 @@ fn relative(at: UnixTime, now: UnixTime) -> String {
 
 const EXACT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
 /// Decimal units, as network tools print them; the largest first.
-const UNITS: [(u64, &str); 4] = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+const UNITS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
 
 #[cfg(test)]
 mod tests {
@@ -115,6 +129,7 @@ mod tests {
 
         assert_eq!([text(0), text(999), text(1_000)], ["0 B", "999 B", "1.0 kB"]);
         assert_eq!([text(1_250_000), text(123_456_789), text(u64::MAX)], ["1.2 MB", "123 MB", "18446744 TB"]);
+        assert_eq!([Rate(8).to_string(), Rate(12_340_000).to_string()], ["8 b/s", "12.3 Mb/s"]);
     }
 
     #[test]

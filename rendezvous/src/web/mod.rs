@@ -9,7 +9,10 @@ mod format;
 mod headers;
 mod install;
 mod live;
+mod map;
 mod page;
+mod pairs;
+mod plot;
 mod problem;
 mod reference;
 mod system;
@@ -61,6 +64,12 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
         .route("/devices/{id}/relay", post(devices::relay::submit))
         .route("/devices/{id}/rename", post(devices::rename::submit))
         .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
+        .route("/map", get(map::page))
+        .route("/map/live", get(map::live))
+        .route("/pairs/{a}/{b}", get(pairs::show::page))
+        .route("/pairs/{a}/{b}/live", get(pairs::show::live))
+        .route("/pairs/{a}/{b}/ping", post(pairs::ask::ping))
+        .route("/pairs/{a}/{b}/retry", post(pairs::ask::retry))
         .route("/activity", get(activity::page))
         .route("/system", get(system::page))
         .route("/api", get(reference::page))

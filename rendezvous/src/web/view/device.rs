@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::super::format::{Bytes, Moment};
+use super::network::NetworkView;
 use super::path::{PathKind, PathView};
 use crate::actions::{DeviceView, ShownDevice};
 use crate::auth::Person;
@@ -139,6 +140,7 @@ pub(in crate::web) struct Device {
     pub(in crate::web) os: String,
     pub(in crate::web) agent_version: String,
     pub(in crate::web) observed: Option<String>,
+    pub(in crate::web) network: Option<NetworkView>,
     pub(in crate::web) identity_key: String,
     pub(in crate::web) static_key: String,
     pub(in crate::web) epoch: u64,
@@ -149,7 +151,7 @@ pub(in crate::web) struct Device {
 impl Device {
     /// A device among the active ones. Its page also names the peers it could be connected to, and is not.
     pub(in crate::web) fn new(shown: &ShownDevice, person: &Person, now: UnixTime) -> Self {
-        let ShownDevice { view, active, verdicts } = shown;
+        let ShownDevice { view, active, candidates, verdicts } = shown;
         let device = &view.device;
         let names = names(active);
         let mut row = DeviceRow::new(view, &names, now);
@@ -178,12 +180,18 @@ impl Device {
             os: device.os.clone(),
             agent_version: device.agent_version.clone(),
             observed: view.presence.as_ref().map(|presence| seen_from(presence.observed)),
+            network: view.presence.as_ref().map(|presence| NetworkView::new(presence.observed, candidates.as_ref())),
             identity_key: device.identity_key.to_string(),
             static_key: device.static_key.to_string(),
             epoch: device.epoch,
             not_after: moment(device.not_after),
             created_at: moment(device.created_at),
         }
+    }
+
+    /// The address of its page.
+    pub(in crate::web) fn base(&self) -> String {
+        format!("/devices/{}", self.id)
     }
 
     /// "a", "a and b", "a, b and 3 others": whom a revocation cuts off at this moment; empty for nobody.

@@ -5,7 +5,13 @@
 
 mod device;
 mod enrolment;
+mod network;
+mod pair;
 mod path;
+mod plots;
 
 pub(super) use device::{Device, DeviceList, DeviceRow};
 pub(super) use enrolment::{Enrolment, Stage};
+pub(super) use pair::{ChangeView, PairView};
+pub(super) use path::{PathKind, via};
+pub(super) use plots::Plots;

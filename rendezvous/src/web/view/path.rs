@@ -8,7 +8,9 @@ use warren_proto::keys::UnixTime;
 
 use super::super::format::{Bytes, Moment, Rtt};
 use super::device::Names;
+use super::pair::loss;
 use crate::actions::DeviceView;
+use crate::domain::history::Kind;
 
 /// One device's path to one peer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -19,6 +21,7 @@ pub(in crate::web) struct PathView {
     pub(in crate::web) via: Option<&'static str>,
     pub(in crate::web) remote: Option<String>,
     pub(in crate::web) rtt: Option<Rtt>,
+    pub(in crate::web) loss: Option<String>,
     pub(in crate::web) since: Option<Moment>,
     pub(in crate::web) received: Bytes,
     pub(in crate::web) sent: Bytes,
@@ -39,6 +42,7 @@ impl PathView {
             via: via(&report.via),
             remote: report.remote.filter(|_| is_path).map(|remote| remote.to_string()),
             rtt: (is_path && report.rtt_us > 0).then_some(Rtt(Duration::from_micros(report.rtt_us))),
+            loss: loss(report.probes_lost, report.probes).filter(|_| is_path),
             since: (is_path && report.since_unix_ms > 0).then(|| Moment::new(since, now)),
             received: Bytes(report.rx_bytes),
             sent: Bytes(report.tx_bytes),
@@ -57,6 +61,7 @@ impl PathView {
             via: None,
             remote: None,
             rtt: None,
+            loss: None,
             since: None,
             received: Bytes(0),
             sent: Bytes(0),
@@ -119,6 +124,16 @@ impl PathKind {
     /// Its glyph in `_icons.html`.
     pub(in crate::web) const fn icon(&self) -> &'static str {
         self.class()
+    }
+}
+
+impl From<Kind> for PathKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Direct => Self::Direct,
+            Kind::Relay => Self::Relay,
+            Kind::None => Self::None,
+        }
     }
 }
 

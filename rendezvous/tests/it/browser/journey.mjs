@@ -154,6 +154,69 @@ async function watchList(page, laptop, desktop) {
   await stage("path", { from: desktop.id, to: laptop.id, kind: "direct", rtt_us: 12_400 });
 }
 
+async function seePair(page, laptop, desktop) {
+  await stage("history", { from: laptop.id, to: desktop.id });
+  await stage("history", { from: desktop.id, to: laptop.id });
+  await stage("path", { from: laptop.id, to: desktop.id, kind: "direct", rtt_us: 12_900 });
+  await page.goto(`${BASE}/devices/${laptop.id}`);
+  await page.getByRole("link", { name: "direct: the path to desktop" }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  assert.match(await text(page, "#pair-changes"), /travel-laptop to desktop:\s+direct then\s+relay/);
+  await page.getByRole("button", { name: "Ping now" }).click();
+  await page.getByText("5 of 5 answered, mean 11 ms, over IPv4").first().waitFor();
+  await inspect(page, "pair");
+
+  // the read-out follows the pointer and the arrow keys, and survives the drawing being replaced
+  const plot = page.locator("#plot-rtt");
+  await plot.scrollIntoViewIfNeeded();
+  const box = await plot.locator("svg[role]").boundingBox();
+  await page.mouse.move(box.x + box.width * 0.9, box.y + 60);
+  assert.match(await text(page, "#plot-rtt output"), /UTC\s+travel-laptop to desktop: 1\d ms\s+desktop to travel-laptop: 1\d ms/);
+  await plot.locator("svg[role]").focus();
+  await page.keyboard.press("PageUp");
+  const read = await text(page, "#plot-rtt output");
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "relay", rtt_us: 41_300 });
+  await page.getByText("Packets go through the relay, sealed.").waitFor();
+  assert.ok((await text(page, "#plot-rtt output")).startsWith(read.slice(0, 8)));
+  await page.screenshot({ path: `${SHOTS}/pair-read.png`, fullPage: true });
+  await page.getByText("The same in numbers").click();
+  await page.screenshot({ path: `${SHOTS}/pair-numbers.png`, fullPage: true });
+
+  await page.getByRole("button", { name: "Retry direct now" }).click();
+  await page.getByText("Both look for a direct path now.").waitFor();
+  await page.getByRole("link", { name: "7d", exact: true }).click();
+  await page.waitForURL(/range=7d/);
+  await inspect(page, "pair-week");
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "direct", rtt_us: 12_400 });
+}
+
+async function seeMap(page, laptop, desktop) {
+  await page.getByRole("link", { name: "Map", exact: true }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await inspect(page, "map");
+  await page.getByRole("button", { name: "Nearer" }).click();
+  const view = () => page.locator("#map-graph").getAttribute("viewBox");
+  const near = await view();
+  assert.notEqual(near, "0 0 960 640");
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "relay", rtt_us: 41_300 });
+  await page.locator("#map-table").getByText("27 ms").waitFor();
+  assert.equal(await view(), near, "the view is lost when the drawing is replaced");
+  await page.getByRole("button", { name: "All" }).click();
+  assert.equal(await view(), "0 0 960 640");
+  await page.locator(`#map-graph a[href$="${laptop.id}"] .reach, #map-graph a[href^="/pairs/${laptop.id}"] .reach`).first().click({ force: true });
+  await page.waitForURL(/\/pairs\//);
+  await page.goto(`${BASE}/map?form=matrix`);
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await inspect(page, "map-matrix");
+  // the second row, the first column
+  await page.locator("#map-matrix").click({ position: { x: 372, y: 396 } });
+  await page.waitForURL(/\/pairs\//);
+  await page.goto(`${BASE}/map?kind=relay&name=laptop`);
+  await inspect(page, "map-filtered");
+  await stage("path", { from: desktop.id, to: laptop.id, kind: "direct", rtt_us: 12_400 });
+  await page.goto(`${BASE}/devices`);
+}
+
 async function seeDevice(page, laptop, desktop) {
   await page.getByRole("link", { name: "travel-laptop" }).click();
   await page.waitForSelector("#live-mark[data-state=live]");
@@ -228,6 +291,12 @@ async function withoutScripts() {
   await page.getByRole("button", { name: "Add device" }).click();
   assert.match(await text(page, "#command"), /^sudo warren up /);
   assert.ok(await page.locator("[data-copy]").isHidden());
+  await page.goto(`${BASE}/map`);
+  assert.ok(await page.locator("#map-graph .node").count() >= 3);
+  await page.screenshot({ path: `${SHOTS}/map-without-scripts.png`, fullPage: true });
+  await page.locator("#map-table a").first().click();
+  await page.getByRole("button", { name: "Ping now" }).click();
+  assert.match(await text(page, "#pair-pings"), /waiting|answered/);
   await page.goto(`${BASE}/devices`);
   await page.getByRole("link", { name: "nas" }).click();
   await page.fill("#new-name", "store");
@@ -246,6 +315,8 @@ try {
   const laptop = await addDevice(page);
   const desktop = await seeSecondDevice(page, laptop);
   await watchList(page, laptop, desktop);
+  await seePair(page, laptop, desktop);
+  await seeMap(page, laptop, desktop);
   await seeDevice(page, laptop, desktop);
   await seeTheRest(page);
   await signInByKeyboard(page);

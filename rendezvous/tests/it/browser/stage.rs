@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use warren_proto::control::PathReport;
-use warren_proto::keys::NodeId;
+use warren_proto::keys::{NodeId, UnixTime};
 use warren_rendezvous::actions;
+use warren_rendezvous::domain::history::Way;
 use warren_rendezvous::domain::{Actor, Device};
 
 use crate::common::{Agent, TestApp, identity};
@@ -33,6 +34,7 @@ impl Stage {
         let device = match word("action") {
             "device" => self.server.device(word("hostname"), key).await,
             "enrol" => self.server.enrol(&word("invite").parse().unwrap(), word("hostname"), key).await,
+            "history" => return self.remember(node("from"), node("to")).await,
             "offline" => return self.leave(node("device")),
             "online" => return self.arrive(node("device")).await,
             "path" => return self.report(node("from"), node("to"), order).await,
@@ -57,26 +59,57 @@ impl Stage {
         Value::Null
     }
 
+    /// An hour of a path that was relayed for a while and is busy now.
+    async fn remember(&self, from: NodeId, to: NodeId) -> Value {
+        let now = self.server.app.now().since_epoch();
+        let mut tx_bytes = 0;
+        for slot in 0..240_u64 {
+            let at = UnixTime::new(now - std::time::Duration::from_secs(15 * (240 - slot)));
+            let is_direct = !(70..120).contains(&slot);
+            tx_bytes += if from < to && (150..215).contains(&slot) {
+                9_000_000 + slot * 40_000
+            } else {
+                20_000 + slot * slot * 7
+            };
+            let report = PathReport {
+                rtt_us: if is_direct { 11_000 } else { 39_000 } + slot * 7919 % 3100 + 1500 * u64::from(from > to),
+                tx_bytes,
+                probes: slot * 3,
+                probes_lost: if (70..76).contains(&slot) { slot - 69 } else { slot / 40 + 6 * u64::from(slot > 75) },
+                ..path(to, is_direct, 0)
+            };
+            self.server.app.hub().recorder().note(Way { from, to }, &report, at);
+        }
+        actions::record_paths(&self.server.app).await.unwrap();
+        Value::Null
+    }
+
     async fn report(&mut self, from: NodeId, to: NodeId, order: &Value) -> Value {
         let is_direct = order["kind"] == "direct";
-        let report = PathReport {
-            peer: to,
-            kind: if is_direct { "direct" } else { "relay" }.to_owned(),
-            via: if is_direct { "ipv4" } else { "udp-relay" }.to_owned(),
-            remote: Some(if is_direct { "198.51.100.7:41641" } else { "203.0.113.1:3480" }.parse().unwrap()),
-            rtt_us: order["rtt_us"].as_u64().unwrap(),
-            mtu: 1466,
-            since_unix_ms: u64::try_from(self.server.app.now().since_epoch().as_millis()).unwrap() - 95_000,
-            rx_bytes: 1_234_567,
-            tx_bytes: 89_012,
-            reason_code: if is_direct { "direct" } else { "symmetric-vs-port-restricted" }.to_owned(),
-            rx_packets: 1_020,
-            tx_packets: 77,
-            probes: 40,
-            probes_lost: 1,
-        };
+        let now = u64::try_from(self.server.app.now().since_epoch().as_millis()).unwrap();
+        let rtt_us = order["rtt_us"].as_u64().unwrap();
+        let report = PathReport { rtt_us, ..path(to, is_direct, now - 95_000) };
         self.online.get_mut(&from).unwrap().report(report).await;
         Value::Null
+    }
+}
+
+fn path(peer: NodeId, is_direct: bool, since_unix_ms: u64) -> PathReport {
+    PathReport {
+        peer,
+        kind: if is_direct { "direct" } else { "relay" }.to_owned(),
+        via: if is_direct { "ipv4" } else { "udp-relay" }.to_owned(),
+        remote: Some(if is_direct { "198.51.100.7:41641" } else { "203.0.113.1:3480" }.parse().unwrap()),
+        rtt_us: 0,
+        mtu: 1466,
+        since_unix_ms,
+        rx_bytes: 1_234_567,
+        tx_bytes: 89_012,
+        reason_code: if is_direct { "direct" } else { "symmetric-vs-port-restricted" }.to_owned(),
+        rx_packets: 1_020,
+        tx_packets: 77,
+        probes: 40,
+        probes_lost: 1,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A device as far as the control plane sees one: proves itself, stays online, reports paths.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -14,16 +14,19 @@ use tokio_util::bytes::Bytes;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use warren_proto::certificate::IdentitySecret;
 use warren_proto::control::{
-    ALPN, EXPORTER_LABEL, Hello, MAX_MESSAGE, PROTOCOL, PathReport, ToAgent, ToServer, proof_input,
+    ALPN, EXPORTER_LABEL, Hello, MAX_MESSAGE, PROTOCOL, PathReport, PingAnswer, Pinged, ToAgent, ToServer, proof_input,
 };
 use warren_proto::keys::NodeId;
 
 /// An online device; offline when dropped.
 pub(crate) struct Agent {
     connection: Connection,
-    writer: FramedWrite<SendStream, LengthDelimitedCodec>,
+    writer: Writer,
+    asked: Arc<Mutex<Vec<ToAgent>>>,
     _endpoint: Endpoint,
 }
+
+type Writer = Arc<tokio::sync::Mutex<FramedWrite<SendStream, LengthDelimitedCodec>>>;
 
 impl Agent {
     /// Connects the enrolled device that holds `identity`; online when this returns.
@@ -42,12 +45,15 @@ impl Agent {
             agent_version: "0.1.0".to_owned(),
             os: "Debian GNU/Linux 13".to_owned(),
         });
-        let mut agent = Self { connection, writer: FramedWrite::new(send, codec()), _endpoint: endpoint };
+        let writer: Writer = Arc::new(tokio::sync::Mutex::new(FramedWrite::new(send, codec())));
+        let asked = Arc::default();
+        let mut agent =
+            Self { connection, writer: Arc::clone(&writer), asked: Arc::clone(&asked), _endpoint: endpoint };
         agent.send(&hello).await;
         let mut reader = FramedRead::new(receive, codec());
         let welcome = reader.next().await.unwrap().unwrap();
         assert!(matches!(ToAgent::decode(&welcome), Ok(ToAgent::Welcome(_))));
-        tokio::spawn(listen(reader));
+        tokio::spawn(listen(reader, writer, asked));
         agent
     }
 
@@ -56,19 +62,39 @@ impl Agent {
         self.send(&ToServer::PathReport(report)).await;
     }
 
+    /// What people have asked of it so far: to ping, to retry, to be watched.
+    pub(crate) fn asked(&self) -> Vec<ToAgent> {
+        self.asked.lock().unwrap().clone()
+    }
+
     /// Goes offline.
     pub(crate) fn leave(self) {
         self.connection.close(0_u8.into(), b"");
     }
 
     pub(crate) async fn send(&mut self, message: &ToServer) {
-        self.writer.send(Bytes::from(message.encode())).await.unwrap();
+        self.writer.lock().await.send(Bytes::from(message.encode())).await.unwrap();
     }
 }
 
-/// Takes whatever the server says, so that it never has to wait.
-async fn listen(mut reader: FramedRead<RecvStream, LengthDelimitedCodec>) {
-    while let Some(Ok(_)) = reader.next().await {}
+/// Takes whatever the server says, so that it never has to wait, and answers pings at once.
+async fn listen(
+    mut reader: FramedRead<RecvStream, LengthDelimitedCodec>,
+    writer: Writer,
+    asked: Arc<Mutex<Vec<ToAgent>>>,
+) {
+    while let Some(Ok(frame)) = reader.next().await {
+        let Ok(message) = ToAgent::decode(&frame) else { continue };
+        if let ToAgent::Ping { peer, token } = message {
+            let answer = PingAnswer { rtt_us: 11_900, via: "ipv4".to_owned(), remote: None };
+            let pinged = ToServer::Pinged(Pinged { peer, token, answer: Some(answer) });
+            // the server may have gone meanwhile, and with it whoever asked
+            let _ = writer.lock().await.send(Bytes::from(pinged.encode())).await;
+        }
+        if matches!(message, ToAgent::Ping { .. } | ToAgent::Retry(_) | ToAgent::Watch { .. }) {
+            asked.lock().unwrap().push(message);
+        }
+    }
 }
 
 fn codec() -> LengthDelimitedCodec {

@@ -5,6 +5,8 @@ mod activity;
 mod devices;
 mod headers;
 mod live;
+mod map;
+mod pairs;
 mod roles;
 mod setup;
 mod system;
