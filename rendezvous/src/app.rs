@@ -13,12 +13,14 @@ use warren_proto::certificate::NetworkSigner;
 use warren_proto::keys::{NetworkId, UnixTime};
 
 use crate::actions;
+use crate::auth::Seal;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Hub, Tunnels};
 use crate::keys::{DataDir, ServerKey, create_private, open_network_secret};
 use crate::limits::SourceLimit;
 use crate::meters::Meters;
+use crate::oidc::Provider;
 use crate::relay::Table;
 use crate::store::{DatabaseUrl, NetworkRow, Store};
 use crate::voucher::Vouchers;
@@ -35,6 +37,8 @@ struct Inner {
     data_dir: DataDir,
     server_key: ServerKey,
     signer: NetworkSigner,
+    seal: Seal,
+    oidc: Option<Provider>,
     network: NetworkRow,
     hub: Hub,
     enrolments: Mutex<SourceLimit>,
@@ -56,6 +60,7 @@ impl App {
         if let DatabaseUrl::Sqlite(path) = &config.database_url {
             create_private(path).with_context(|| format!("create the database {}", path.display()))?;
         }
+        let oidc = config.oidc.clone().map(Provider::new).transpose().context("prepare the OpenID provider")?;
         let store = Store::open(&config.database_url).await?;
         let signer = NetworkSigner::new(&secret);
         let id = NetworkId::new(random(&mut rng));
@@ -77,6 +82,8 @@ impl App {
             data_dir,
             server_key,
             signer,
+            seal: Seal::new(&secret),
+            oidc,
             network,
             hub,
             enrolments,
@@ -112,6 +119,16 @@ impl App {
     /// Signs certificates.
     pub fn signer(&self) -> &NetworkSigner {
         &self.0.signer
+    }
+
+    /// The OpenID provider at which people may sign in, if there is one.
+    pub(crate) fn oidc(&self) -> Option<&Provider> {
+        self.0.oidc.as_ref()
+    }
+
+    /// Seals what the database holds and must not tell.
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
     }
 
     /// The mesh, as it was when the program started.

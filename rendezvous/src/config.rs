@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
+use crate::oidc::{OidcConfig, RoleMap};
 use crate::store::DatabaseUrl;
 
 pub use effective::Effective;
@@ -87,6 +88,46 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "PREFIX,..", value_delimiter = ',', env = "WARREN_TRUSTED_PROXIES")]
     #[serde(alias = "trusted_proxies")]
     pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Who owns a new server, made at its first start without a setup link
+    #[arg(long, global = true, value_name = "NAME", env = "WARREN_ADMIN_NAME")]
+    #[serde(alias = "admin_name")]
+    pub admin_name: Option<String>,
+    /// A file whose first line is the password of that owner
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_ADMIN_PASSWORD_FILE")]
+    #[serde(alias = "admin_password_file")]
+    pub admin_password_file: Option<PathBuf>,
+    /// OpenID provider at which people may sign in: its base URL, as its tokens say it
+    #[arg(long, global = true, value_name = "URL", env = "WARREN_OIDC_ISSUER")]
+    #[serde(alias = "oidc_issuer")]
+    pub oidc_issuer: Option<String>,
+    /// What the OpenID provider calls this server
+    #[arg(long, global = true, value_name = "ID", env = "WARREN_OIDC_CLIENT_ID")]
+    #[serde(alias = "oidc_client_id")]
+    pub oidc_client_id: Option<String>,
+    /// What this server proves that with to the OpenID provider
+    #[arg(long, global = true, value_name = "SECRET", env = "WARREN_OIDC_CLIENT_SECRET", hide_env_values = true)]
+    #[serde(alias = "oidc_client_secret")]
+    pub oidc_client_secret: Option<String>,
+    /// A file that holds the OpenID client secret
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_OIDC_CLIENT_SECRET_FILE")]
+    #[serde(alias = "oidc_client_secret_file")]
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// What the button for the OpenID provider says [default: its host]
+    #[arg(long, global = true, value_name = "NAME", env = "WARREN_OIDC_NAME")]
+    #[serde(alias = "oidc_name")]
+    pub oidc_name: Option<String>,
+    /// Roles by the groups that the OpenID provider says, followed at every sign-in; "*" is everybody [default: members]
+    #[arg(long, global = true, value_name = "GROUP=ROLE,..", env = "WARREN_OIDC_ROLES")]
+    #[serde(alias = "oidc_roles")]
+    pub oidc_roles: Option<String>,
+    /// The claim that says the groups [default: groups]
+    #[arg(long, global = true, value_name = "CLAIM", env = "WARREN_OIDC_ROLE_CLAIM")]
+    #[serde(alias = "oidc_role_claim")]
+    pub oidc_role_claim: Option<String>,
+    /// Certificate authority (PEM) of an OpenID provider that has one of its own
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_OIDC_CA")]
+    #[serde(alias = "oidc_ca")]
+    pub oidc_ca: Option<PathBuf>,
     /// sqlite:///PATH or postgres://USER:PASSWORD@HOST/NAME [default: SQLite in the data directory]
     #[arg(long, global = true, value_name = "URL", env = "WARREN_DATABASE_URL", hide_env_values = true)]
     #[serde(alias = "database_url")]
@@ -186,6 +227,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The bridge before us, when we are in a container that has a network of its own; see `crate::container`.
     pub bridge: Option<Ipv4Addr>,
+    /// Name and password file of the first owner, if they are made without a setup link.
+    pub first_admin: Option<(String, PathBuf)>,
+    /// The OpenID provider at which people may sign in, if there is one.
+    pub oidc: Option<OidcConfig>,
     /// Where the database is.
     pub database_url: DatabaseUrl,
     /// The file that says so, if one does.
@@ -227,6 +272,12 @@ impl Settings {
         } else {
             (weaker.database_url, weaker.database_url_file)
         };
+        let (oidc_client_secret, oidc_client_secret_file) =
+            if self.oidc_client_secret.is_some() || self.oidc_client_secret_file.is_some() {
+                (self.oidc_client_secret, self.oidc_client_secret_file)
+            } else {
+                (weaker.oidc_client_secret, weaker.oidc_client_secret_file)
+            };
         Self {
             data_dir: self.data_dir.or(weaker.data_dir),
             public_addr: self.public_addr.or(weaker.public_addr),
@@ -244,6 +295,16 @@ impl Settings {
             tls_key: self.tls_key.or(weaker.tls_key),
             agent_dir: self.agent_dir.or(weaker.agent_dir),
             trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
+            admin_name: self.admin_name.or(weaker.admin_name),
+            admin_password_file: self.admin_password_file.or(weaker.admin_password_file),
+            oidc_issuer: self.oidc_issuer.or(weaker.oidc_issuer),
+            oidc_client_id: self.oidc_client_id.or(weaker.oidc_client_id),
+            oidc_client_secret,
+            oidc_client_secret_file,
+            oidc_name: self.oidc_name.or(weaker.oidc_name),
+            oidc_roles: self.oidc_roles.or(weaker.oidc_roles),
+            oidc_role_claim: self.oidc_role_claim.or(weaker.oidc_role_claim),
+            oidc_ca: self.oidc_ca.or(weaker.oidc_ca),
             database_url,
             database_url_file,
             overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
@@ -269,6 +330,26 @@ impl Settings {
         if self.replica_listen.is_some() && matches!(database_url, DatabaseUrl::Sqlite(_)) {
             bail!("--replica-listen is for servers that share a PostgreSQL; SQLite has one server");
         }
+        let oidc_secret = secret(self.oidc_client_secret, self.oidc_client_secret_file.as_deref())?;
+        let oidc = match (self.oidc_issuer.filter(|issuer| !issuer.is_empty()), self.oidc_client_id) {
+            (Some(issuer), Some(client_id)) => Some(OidcConfig {
+                name: self.oidc_name.unwrap_or_else(|| host_of(&issuer).to_owned()),
+                issuer,
+                client_id,
+                client_secret: oidc_secret,
+                client_secret_file: self.oidc_client_secret_file,
+                role_claim: self.oidc_role_claim.unwrap_or_else(|| "groups".to_owned()),
+                roles: self.oidc_roles.map_or_else(|| Ok(RoleMap::members()), |text| RoleMap::parse(&text))?,
+                ca: self.oidc_ca,
+            }),
+            (Some(_), None) => bail!("--oidc-issuer needs --oidc-client-id"),
+            (None, _) => None,
+        };
+        let first_admin = match (self.admin_name.filter(|name| !name.is_empty()), self.admin_password_file) {
+            (Some(name), Some(file)) => Some((name, file)),
+            (None, None) => None,
+            _ => bail!("--admin-name and --admin-password-file belong together"),
+        };
         Ok(Config {
             public_addr: self.public_addr.filter(|host| !host.is_empty()).map(public_host).transpose()?,
             public_url: self.public_url.filter(|url| !url.is_empty()).map(public_url).transpose()?,
@@ -285,6 +366,8 @@ impl Settings {
             agent_dir: self.agent_dir,
             trusted_proxies: self.trusted_proxies.unwrap_or_else(|| own_proxies(self.tls)),
             bridge: None,
+            first_admin,
+            oidc,
             database_url,
             database_url_file: self.database_url_file,
             overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
@@ -371,6 +454,27 @@ fn tls_files(
         (_, None, None) => Ok(None),
         _ => bail!("--tls-cert and --tls-key are for --tls file"),
     }
+}
+
+/// A secret that was said, or the one in the file that was named.
+fn secret(said: Option<String>, file: Option<&Path>) -> Result<Option<String>> {
+    match (said.filter(|secret| !secret.is_empty()), file) {
+        (Some(_), Some(_)) => {
+            bail!("--oidc-client-secret and --oidc-client-secret-file say the same thing twice; keep one")
+        }
+        (Some(secret), None) => Ok(Some(secret)),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("read the OpenID client secret from {}", file.display()))?;
+            Ok(Some(text.trim().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
 /// A proxy on this very host, where there must be one and none is named.

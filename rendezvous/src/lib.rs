@@ -22,6 +22,7 @@ pub mod keys;
 pub mod limits;
 pub mod logging;
 pub mod meters;
+pub mod oidc;
 pub mod public;
 pub mod relay;
 pub mod router;

@@ -1,8 +1,9 @@
 //! Makes an account for a person.
 
+use super::account_link::MAX_ACCOUNTS;
 use super::audit;
 use crate::app::App;
-use crate::domain::{Actor, Role};
+use crate::domain::{Actor, Role, parse_user_name};
 use crate::error::Error;
 use crate::store::{AdminUser, Tx};
 
@@ -31,15 +32,15 @@ pub(super) async fn insert_admin(
     password_hash: String,
     role: Role,
 ) -> Result<AdminUser, Error> {
-    let name = name.trim();
-    let good = name.chars().all(|letter| letter.is_alphanumeric() || "-._@+".contains(letter));
-    if !good || name.is_empty() || name.len() > MAX_NAME {
-        return Err(Error::AdminNameInvalid);
-    }
+    let name = parse_user_name(name).ok_or(Error::AdminNameInvalid)?;
     if tx.admin_by_name(name).await?.is_some() {
         return Err(Error::AdminNameTaken);
     }
-    let role = if tx.admin_count().await? == 0 { Role::Owner } else { role };
+    let count = tx.admin_count().await?;
+    if count >= MAX_ACCOUNTS {
+        return Err(Error::AccountsFull);
+    }
+    let role = if count == 0 { Role::Owner } else { role };
     let user = AdminUser {
         id: app.new_id(),
         name: name.to_owned(),
@@ -47,11 +48,11 @@ pub(super) async fn insert_admin(
         role,
         created_at: app.now(),
         signed_in_at: None,
+        disabled_at: None,
+        totp_secret: None,
+        totp_step: 0,
     };
     tx.insert_admin(&user).await?;
     audit(app, tx, actor, "admin.create", &user.name, role).await?;
     Ok(user)
 }
-
-/// An e-mail address fits; a page of text does not.
-const MAX_NAME: usize = 128;

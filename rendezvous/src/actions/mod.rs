@@ -1,7 +1,11 @@
 //! What can be done, one verb a file: check the rule, write in one transaction with audit and change log, then tell the
 //! hub. No SQL text, no HTTP, no QUIC.
 
+mod account_link;
 mod api_tokens;
+mod attempts;
+mod authenticator;
+mod ceremony;
 mod certify;
 mod change_device;
 mod create_admin;
@@ -14,13 +18,18 @@ mod hold_to_relay;
 mod learn_address;
 mod list_devices;
 mod logout_device;
+mod manage_user;
+mod oidc;
 mod open_network;
+mod own_account;
 mod pair_history;
+mod passkeys;
 mod record_paths;
 mod rename_device;
 mod revoke_device;
 mod revoke_invite;
 mod run_once;
+mod second_factor;
 mod setup_token;
 mod show_device;
 mod show_pair;
@@ -39,7 +48,16 @@ use crate::domain::Actor;
 use crate::error::Error;
 use crate::store::{AuditEntry, Tx};
 
+pub use account_link::{
+    CreatedLink, accept_user_invite, create_reset_link, invite_user, reset_link_user, reset_user, use_reset_link,
+    withdraw_user_invite,
+};
 pub(crate) use api_tokens::{TokenRequest, create_api_token, list_api_tokens, revoke_api_token};
+pub(crate) use attempts::count_client;
+pub(crate) use authenticator::{
+    NewAuthenticator, RecoveryCodes, begin_authenticator, confirm_authenticator, remove_authenticator,
+    replace_recovery_codes, resume_authenticator,
+};
 pub use change_device::{DeviceChange, change_device};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
@@ -51,18 +69,25 @@ pub use hold_to_relay::hold_to_relay;
 pub use learn_address::learn_address;
 pub use list_devices::{DeviceView, list_devices};
 pub use logout_device::logout_device;
+pub use manage_user::{By, change_role, remove_user, set_disabled};
+pub(crate) use oidc::{begin_oidc, finish_oidc, unlink_oidc};
 pub use open_network::open_network;
+pub(crate) use own_account::{
+    change_password, end_other_sessions, end_session, list_sessions, prove_password, rename_account,
+};
 pub use pair_history::{History, device_history, pair_history};
+pub(crate) use passkeys::{add_passkey, begin_passkey, begin_passkey_sign_in, remove_passkey, sign_in_with_passkey};
 pub use record_paths::record_paths;
 pub use rename_device::rename_device;
 pub use revoke_device::{revoke_device, revoke_expected_device};
 pub use revoke_invite::revoke_invite;
 pub(crate) use run_once::{Once, OnceKey, begin_once, forget_once, keep_answer};
+pub(crate) use second_factor::{awaits_code, sign_in_with_code};
 pub use setup_token::{consume_setup_token, create_setup_token};
 pub use show_device::{ShownDevice, show_device};
 pub use show_pair::{ShownPair, ping_pair, retry_pair, show_pair};
 pub use show_system::{SystemView, show_system};
-pub(crate) use sign_in::{SignInError, begin_session, sign_in};
+pub(crate) use sign_in::{SignedIn, begin_session, sign_in};
 pub(crate) use sign_out::sign_out;
 pub use tidy::tidy;
 pub use topology::{Topology, TopologyLink, topology};

@@ -231,8 +231,27 @@ impl From<Error> for Problem {
             Error::LimitReached(_) => Code::LimitReached,
             Error::PairUnready(_) => Code::PairUnready,
             Error::Store(cause) if is_away(cause) => Code::StoreUnavailable,
-            // of enrolment and set-up, which are not here, and what is nobody's fault but ours
-            Error::Internal(_)
+            // of enrolment, set-up and sign-in, which are not here, and what is nobody's fault but ours
+            Error::AccountDisabled
+            | Error::AccountLinkInvalid
+            | Error::AccountUnknown
+            | Error::AccountsFull
+            | Error::CeremonyOver
+            | Error::CodeWrong
+            | Error::CredentialsWrong
+            | Error::LastOwner
+            | Error::NotAllowed
+            | Error::OidcBeforeSetup
+            | Error::OidcNoRole
+            | Error::OidcRefused
+            | Error::OidcTaken
+            | Error::OidcUnavailable
+            | Error::OnlyWayIn
+            | Error::PasskeyNameInvalid
+            | Error::PasskeyRefused
+            | Error::PasskeyUnknown
+            | Error::TooManyAttempts(_)
+            | Error::Internal(_)
             | Error::InviteExpired
             | Error::InviteUsed
             | Error::KeyTaken

@@ -13,13 +13,18 @@ mod may;
 mod may_device;
 pub mod password;
 mod person;
-mod throttle;
+mod seal;
 mod token;
+mod totp;
 mod visitor;
+mod webauthn;
 
 pub(crate) use api_token::ApiSecret;
 pub(crate) use client::{Client, is_secure, peer};
-pub(crate) use cookies::{clear_cookie, invite_cookie, read_invite_cookie, session_cookie};
+pub(crate) use cookies::{
+    clear_cookie, clear_factor_cookie, factor_cookie, factor_token, invite_cookie, link_cookie, read_invite_cookie,
+    read_link_cookie, session_cookie,
+};
 pub(crate) use form::{PersonForm, VisitorForm};
 pub(crate) use identity::{By, Identity, Unidentified, is_from_own_page};
 pub use may::{AddDevices, ManageDevices, ManageInvites, ManageServer, ManageUsers, ReadActivity, ReadMesh, Required};
@@ -27,27 +32,13 @@ pub(crate) use may::{May, MayForm};
 pub(crate) use may_device::{MayDevice, MayDeviceForm};
 pub(crate) use password::{NewPassword, Passwords};
 pub(crate) use person::{Person, SESSION_ABSOLUTE, SESSION_IDLE};
-pub(crate) use throttle::{Throttle, TooMany};
+pub(crate) use seal::Seal;
 pub(crate) use token::{FormSecret, Token};
+pub(crate) use totp::TotpSecret;
 pub(crate) use visitor::Visitor;
+pub(crate) use webauthn::{ALGORITHMS, Assertion, NoRelyingParty, Registration, RelyingParty, challenge_in};
 
 use crate::domain::Right;
-
-/// What signing in goes through: the hashing of passwords and the counting of attempts.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    /// Hashes and checks.
-    pub(crate) passwords: Passwords,
-    /// Counts.
-    pub(crate) throttle: Throttle,
-}
-
-impl Gate {
-    /// An open one.
-    pub(crate) fn new() -> Self {
-        Self { passwords: Passwords::new(), throttle: Throttle::default() }
-    }
-}
 
 /// Why a request is turned away before its handler runs.
 #[derive(Debug)]

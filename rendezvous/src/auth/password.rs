@@ -1,7 +1,7 @@
 //! Passwords: what is accepted, how it is hashed, how it is checked.
 //!
 //! Argon2id is meant to be slow and to fill memory, so it runs on blocking threads behind a semaphore: a flood of
-//! sign-ins queues instead of exhausting the machine. Who may try how often is `throttle`'s decision.
+//! sign-ins queues instead of exhausting the machine. Who may try how often is `domain`'s to say.
 
 use std::sync::Arc;
 

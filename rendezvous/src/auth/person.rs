@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use sqlx::types::Uuid;
 
 use super::client::Client;
-use super::token::FormSecret;
+use super::token::{FormSecret, Token};
 use super::{Refusal, cookies};
 use crate::app::App;
 use crate::domain::{Actor, Role, Scope};
@@ -35,6 +35,16 @@ impl Person {
     /// Them, as the log names who does something.
     pub(crate) fn actor(&self) -> Actor {
         Actor::User { id: self.id, name: self.name.clone() }
+    }
+
+    /// The same person in the session that has just taken the place of this one.
+    pub(crate) async fn continued(&self, app: &App, token: &Token) -> crate::store::Result<Option<Self>> {
+        let session = app.store().session(&token.digest()).await?;
+        Ok(session.map(|session| Self {
+            session: session.token_hash,
+            form_secret: FormSecret::new(session.csrf),
+            ..self.clone()
+        }))
     }
 
     /// Which devices they see.

@@ -27,6 +27,11 @@ impl Visitor {
         self.token.form_secret()
     }
 
+    /// Binds to this browser what it began.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.token.digest()
+    }
+
     /// The cookie to set, for a visitor who had none.
     pub(crate) fn cookie(&self) -> Option<Cookie<'static>> {
         self.is_new.then(|| cookies::visitor_cookie(&self.token, self.client.is_secure))

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::open;
+use super::{admin, open};
 use crate::actions::{self, create_setup_token};
 use crate::app::App;
 use crate::cluster::Cluster;
@@ -246,6 +246,9 @@ async fn stay_alive(app: &App) {
 async fn greet(app: &App) -> Result<()> {
     let pin = HEXLOWER.encode(&app.server_key().pin());
     info!("server key {pin}");
+    if let Some((name, file)) = &app.config().first_admin {
+        admin::create_first(app, name, file).await?;
+    }
     if let Some(link) = create_setup_token(app).await? {
         eprintln!("\nMake the first administrator within a day at:\n\n    {link}\n");
         if link.starts_with("https://localhost") {

@@ -29,7 +29,9 @@ impl Config {
             let quoted: Vec<_> = prefixes.iter().map(|prefix| format!("\"{prefix}\"")).collect();
             Some(format!("[{}]", quoted.join(", ")))
         };
+        let quoted = |text: &str| Some(format!("{text:?}"));
         let files = self.tls_files.as_ref();
+        let (first, oidc) = (self.first_admin.as_ref(), self.oidc.as_ref());
         let values = [
             ("data-dir", path(&self.data_dir)),
             ("public-addr", self.public_addr.as_ref().and_then(|host| text(host))),
@@ -47,6 +49,19 @@ impl Config {
             ("tls-key", files.and_then(|(_, key)| path(key))),
             ("agent-dir", self.agent_dir.as_ref().and_then(path)),
             ("trusted-proxies", prefixes(&self.trusted_proxies)),
+            ("admin-name", first.and_then(|(name, _)| quoted(name))),
+            ("admin-password-file", first.and_then(|(_, file)| path(file))),
+            ("oidc-issuer", oidc.and_then(|oidc| quoted(&oidc.issuer))),
+            ("oidc-client-id", oidc.and_then(|oidc| quoted(&oidc.client_id))),
+            ("oidc-client-secret", oidc.and_then(|oidc| oidc.has_secret_of_its_own().then(|| "\"...\"".to_owned()))),
+            ("oidc-client-secret-file", oidc.and_then(|oidc| oidc.client_secret_file.as_ref()).and_then(path)),
+            ("oidc-name", oidc.and_then(|oidc| quoted(&oidc.name))),
+            (
+                "oidc-roles",
+                oidc.map(|oidc| oidc.roles.to_string()).filter(|map| !map.is_empty()).as_deref().and_then(quoted),
+            ),
+            ("oidc-role-claim", oidc.and_then(|oidc| quoted(&oidc.role_claim))),
+            ("oidc-ca", oidc.and_then(|oidc| oidc.ca.as_ref()).and_then(path)),
             ("database-url", Some(format!("{:?}", shown(&self.database_url)))),
             ("database-url-file", self.database_url_file.as_ref().and_then(path)),
             ("overlay-v4", text(&self.overlay_v4)),
@@ -55,8 +70,12 @@ impl Config {
             ("log", Some(format!("{:?}", self.log))),
             ("log-format", text(&self.log_format.name())),
         ];
-        let effective = |(name, value): (&'static str, _)| {
-            let redacted = name == "database-url" && matches!(self.database_url, DatabaseUrl::Postgres(_));
+        let effective = |(name, value): (&'static str, Option<String>)| {
+            let redacted = match name {
+                "database-url" => matches!(self.database_url, DatabaseUrl::Postgres(_)),
+                "oidc-client-secret" => value.is_some(),
+                _ => false,
+            };
             Effective { name, value, origin: self.origins.of(self.set_by(name)).clone(), redacted }
         };
         values.into_iter().map(effective).collect()
@@ -75,7 +94,11 @@ impl fmt::Display for Config {
         let lines: Vec<String> = settings.iter().map(line).collect();
         let width = lines.iter().map(String::len).max().unwrap_or(0).min(WIDEST);
         for (line, setting) in lines.iter().zip(&settings) {
-            let hidden = if setting.redacted { ", without its user and password" } else { "" };
+            let hidden = match (setting.redacted, setting.name) {
+                (true, "database-url") => ", without its user and password",
+                (true, _) => ", not shown",
+                (false, _) => "",
+            };
             writeln!(f, "{line:width$}  # {}{hidden}", setting.origin)?;
         }
         Ok(())

@@ -145,22 +145,41 @@ fn explain(error: &Error) -> Refused {
         Error::InviteUsed => RefusedCode::InviteUsed,
         Error::KeyTaken => RefusedCode::Proof,
         Error::NameInvalid | Error::NameTaken => RefusedCode::NameTaken,
-        Error::AddressUnknown
+        Error::AccountDisabled
+        | Error::AccountLinkInvalid
+        | Error::AccountUnknown
+        | Error::AccountsFull
+        | Error::AddressUnknown
         | Error::AdminNameInvalid
         | Error::AdminNameTaken
         | Error::ChangedMeanwhile
         | Error::EventInvalid
+        | Error::CeremonyOver
+        | Error::CodeWrong
+        | Error::CredentialsWrong
         | Error::Internal(_)
         | Error::LabelInvalid
         | Error::LifetimeInvalid
         | Error::LimitReached(_)
         | Error::PairUnready(_)
+        | Error::LastOwner
+        | Error::NotAllowed
+        | Error::OidcBeforeSetup
+        | Error::OidcNoRole
+        | Error::OidcRefused
+        | Error::OidcTaken
+        | Error::OidcUnavailable
+        | Error::OnlyWayIn
+        | Error::PasskeyNameInvalid
+        | Error::PasskeyRefused
+        | Error::PasskeyUnknown
         | Error::PasswordRefused(_)
         | Error::SetupTokenInvalid
         | Error::Store(_)
         | Error::TagsInvalid
         | Error::Unknown
-        | Error::WebhookUrlInvalid(_) => RefusedCode::Unavailable,
+        | Error::WebhookUrlInvalid(_)
+        | Error::TooManyAttempts(_) => RefusedCode::Unavailable,
     };
     if let Error::Internal(cause) = error {
         error!(%cause, "an enrolment failed");

@@ -3,7 +3,7 @@
 use sqlx::types::Uuid;
 use warren_proto::keys::UnixTime;
 
-use super::value::{millis, parsed, time};
+use super::value::{integer, millis, parsed, time, unsigned};
 use super::{Result, Store, Tx, on_reader, on_tx, statements};
 use crate::domain::Role;
 
@@ -14,7 +14,7 @@ pub struct AdminUser {
     pub id: Uuid,
     /// What they sign in with; unique.
     pub name: String,
-    /// PHC string of an argon2id hash.
+    /// PHC string of an argon2id hash; empty for somebody who signs in without a password.
     pub password_hash: String,
     /// What they may do.
     pub role: Role,
@@ -22,6 +22,12 @@ pub struct AdminUser {
     pub created_at: UnixTime,
     /// The last successful sign-in.
     pub signed_in_at: Option<UnixTime>,
+    /// Since when they are kept out, if they are.
+    pub disabled_at: Option<UnixTime>,
+    /// What their authenticator app shares with us, sealed.
+    pub totp_secret: Option<Vec<u8>>,
+    /// The newest time step of which a code was taken.
+    pub totp_step: u64,
 }
 
 impl std::fmt::Debug for AdminUser {
@@ -31,11 +37,22 @@ impl std::fmt::Debug for AdminUser {
 }
 
 statements! {
-    BY_NAME = "SELECT id, name, password_hash, role, created_at, signed_in_at FROM admin_user WHERE name = $1";
-    BY_ID = "SELECT id, name, password_hash, role, created_at, signed_in_at FROM admin_user WHERE id = $1";
+    BY_NAME = "SELECT id, name, password_hash, role, created_at, signed_in_at, disabled_at, totp_secret, totp_step \
+               FROM admin_user WHERE name = $1";
+    BY_ID = "SELECT id, name, password_hash, role, created_at, signed_in_at, disabled_at, totp_secret, totp_step \
+               FROM admin_user WHERE id = $1";
+    LIST = "SELECT id, name, password_hash, role, created_at, signed_in_at, disabled_at, totp_secret, totp_step \
+            FROM admin_user ORDER BY name LIMIT $1";
     COUNT = "SELECT COUNT(*) FROM admin_user";
+    COUNT_OWNERS = "SELECT COUNT(*) FROM admin_user WHERE role = 'owner' AND disabled_at IS NULL";
     INSERT = "INSERT INTO admin_user (id, name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)";
     SET_PASSWORD = "UPDATE admin_user SET password_hash = $2 WHERE id = $1";
+    SET_ROLE = "UPDATE admin_user SET role = $2 WHERE id = $1";
+    SET_DISABLED = "UPDATE admin_user SET disabled_at = $2 WHERE id = $1";
+    SET_TOTP = "UPDATE admin_user SET totp_secret = $2, totp_step = $3 WHERE id = $1";
+    TAKE_TOTP_STEP = "UPDATE admin_user SET totp_step = $2 WHERE id = $1 AND totp_step < $2";
+    RENAME = "UPDATE admin_user SET name = $2 WHERE id = $1";
+    DELETE = "DELETE FROM admin_user WHERE id = $1";
     SIGNED_IN = "UPDATE admin_user SET signed_in_at = $2 WHERE id = $1";
 }
 
@@ -47,6 +64,9 @@ struct Row {
     role: String,
     created_at: i64,
     signed_in_at: Option<i64>,
+    disabled_at: Option<i64>,
+    totp_secret: Option<Vec<u8>>,
+    totp_step: i64,
 }
 
 impl Row {
@@ -58,6 +78,9 @@ impl Row {
             role: parsed(Role::parse(&self.role), "role")?,
             created_at: time(self.created_at),
             signed_in_at: self.signed_in_at.map(time),
+            disabled_at: self.disabled_at.map(time),
+            totp_secret: self.totp_secret,
+            totp_step: unsigned(self.totp_step),
         })
     }
 }
@@ -75,10 +98,16 @@ impl Store {
         row.map(Row::read).transpose()
     }
 
+    /// The first `limit` people, by name.
+    pub async fn admins(&self, limit: u32) -> Result<Vec<AdminUser>> {
+        let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(LIST).bind(i64::from(limit)).fetch_all(db).await?);
+        rows.into_iter().map(Row::read).collect()
+    }
+
     /// How many people may sign in.
     pub async fn admin_count(&self) -> Result<u64> {
         let (count,): (i64,) = on_reader!(self, db => sqlx::query_as(COUNT).fetch_one(db).await?);
-        Ok(super::value::unsigned(count))
+        Ok(unsigned(count))
     }
 }
 
@@ -92,7 +121,50 @@ impl Tx {
     /// How many people may sign in.
     pub async fn admin_count(&mut self) -> Result<u64> {
         let (count,): (i64,) = on_tx!(self, db => sqlx::query_as(COUNT).fetch_one(db).await?);
-        Ok(super::value::unsigned(count))
+        Ok(unsigned(count))
+    }
+
+    /// The person of this id.
+    pub async fn admin_by_id(&mut self, id: Uuid) -> Result<Option<AdminUser>> {
+        let row: Option<Row> = on_tx!(self, db => sqlx::query_as(BY_ID).bind(id).fetch_optional(db).await?);
+        row.map(Row::read).transpose()
+    }
+
+    /// How many owners are not kept out.
+    pub async fn active_owner_count(&mut self) -> Result<u64> {
+        let (count,): (i64,) = on_tx!(self, db => sqlx::query_as(COUNT_OWNERS).fetch_one(db).await?);
+        Ok(unsigned(count))
+    }
+
+    /// Gives a person another role.
+    pub async fn set_admin_role(&mut self, id: Uuid, role: Role) -> Result<()> {
+        on_tx!(self, db => sqlx::query(SET_ROLE).bind(id).bind(role.name()).execute(db).await.map(drop))
+    }
+
+    /// Keeps a person out since then, or lets them in.
+    pub async fn set_admin_disabled(&mut self, id: Uuid, at: Option<UnixTime>) -> Result<()> {
+        on_tx!(self, db => sqlx::query(SET_DISABLED).bind(id).bind(at.map(millis)).execute(db).await.map(drop))
+    }
+
+    /// Sets or forgets what a person's authenticator app shares with us.
+    pub async fn set_totp(&mut self, id: Uuid, secret: Option<&[u8]>, step: u64) -> Result<()> {
+        on_tx!(self, db => sqlx::query(SET_TOTP).bind(id).bind(secret).bind(integer(step)).execute(db).await.map(drop))
+    }
+
+    /// Uses up a time step and those before it; false when that has been done.
+    pub async fn take_totp_step(&mut self, id: Uuid, step: u64) -> Result<bool> {
+        on_tx!(self, db => Ok(sqlx::query(TAKE_TOTP_STEP)
+            .bind(id).bind(integer(step)).execute(db).await?.rows_affected() > 0))
+    }
+
+    /// Gives a person another name.
+    pub async fn rename_admin(&mut self, id: Uuid, name: &str) -> Result<()> {
+        on_tx!(self, db => sqlx::query(RENAME).bind(id).bind(name).execute(db).await.map(drop))
+    }
+
+    /// Removes a person with all that signs them in; devices and invites of theirs are nobody's from here on.
+    pub async fn delete_admin(&mut self, id: Uuid) -> Result<()> {
+        on_tx!(self, db => sqlx::query(DELETE).bind(id).execute(db).await.map(drop))
     }
 
     /// Adds a person.

@@ -43,6 +43,7 @@ statements! {
     INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     USE_ONCE = "UPDATE invite SET used_count = used_count + 1, last_used_at = $2 WHERE id = $1";
+    REVOKE_OF = "UPDATE invite SET revoked_at = $2 WHERE owner_id = $1 AND revoked_at IS NULL";
     REVOKE = "UPDATE invite SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
 
@@ -125,6 +126,11 @@ impl Tx {
     /// Counts one more device enrolled.
     pub async fn count_invite_use(&mut self, id: Uuid, now: UnixTime) -> Result<()> {
         on_tx!(self, db => sqlx::query(USE_ONCE).bind(id).bind(millis(now)).execute(db).await.map(drop))
+    }
+
+    /// Withdraws every invite of a person.
+    pub async fn revoke_invites_of(&mut self, owner: Uuid, now: UnixTime) -> Result<()> {
+        on_tx!(self, db => sqlx::query(REVOKE_OF).bind(owner).bind(millis(now)).execute(db).await.map(drop))
     }
 
     /// Withdraws an invite; false when there was none to withdraw.

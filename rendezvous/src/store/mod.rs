@@ -3,10 +3,13 @@
 //! Statements are constants, listed in `registry` so that a test prepares every one on both engines. Rows become domain
 //! values here. Rules, audit and the change log's meaning are `actions`' business; there is no `now()` in any query.
 
+mod account_link;
 mod address;
 mod admin_user;
 mod api_token;
+mod attempt;
 mod audit;
+mod ceremony;
 mod change;
 mod device;
 mod idempotency;
@@ -14,8 +17,11 @@ mod invite;
 mod load;
 mod network;
 mod notice;
+mod oidc_identity;
 mod open;
+mod passkey;
 mod path_history;
+mod recovery_code;
 mod registry;
 mod replica;
 mod session;
@@ -26,9 +32,11 @@ mod webhook;
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
 
+pub use account_link::{AccountLink, LinkPurpose};
 pub use admin_user::AdminUser;
 pub use api_token::ApiToken;
 pub use audit::{AuditEntry, AuditFilter};
+pub use ceremony::Ceremony;
 pub use change::{Change, ChangeKind};
 pub use idempotency::Earlier;
 pub use invite::StoredInvite;
@@ -36,9 +44,10 @@ pub use load::PoolLoad;
 pub use network::NetworkRow;
 pub use notice::Listener;
 pub use open::{DatabaseUrl, InvalidDatabaseUrl, MigrationStatus, OpenError};
+pub use passkey::Passkey;
 pub use registry::STATEMENTS;
 pub use replica::{Lead, ReplicaRow};
-pub use session::{NewSession, Session};
+pub use session::{NewSession, Session, SessionView};
 pub use setup_token::SetupToken;
 pub use webhook::{Attempted, Delivery, Webhook};
 

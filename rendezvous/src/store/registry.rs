@@ -1,8 +1,8 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
 use super::{
-    address, admin_user, api_token, audit, change, device, idempotency, invite, network, path_history, replica,
-    session, setup_token, webhook,
+    account_link, address, admin_user, api_token, attempt, audit, ceremony, change, device, idempotency, invite,
+    network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token, webhook,
 };
 
 /// Asks nothing; answers whether anybody answers.
@@ -10,17 +10,23 @@ pub(super) const PING: &str = "SELECT 1";
 
 /// All statements, grouped by the module that runs them.
 pub const STATEMENTS: &[&[(&str, &str)]] = &[
+    account_link::STATEMENTS,
     address::STATEMENTS,
     admin_user::STATEMENTS,
     api_token::STATEMENTS,
+    attempt::STATEMENTS,
     audit::STATEMENTS,
+    ceremony::STATEMENTS,
     change::STATEMENTS,
     device::STATEMENTS,
     idempotency::STATEMENTS,
     invite::STATEMENTS,
     network::STATEMENTS,
+    oidc_identity::STATEMENTS,
+    passkey::STATEMENTS,
     path_history::STATEMENTS,
     replica::STATEMENTS,
+    recovery_code::STATEMENTS,
     session::STATEMENTS,
     setup_token::STATEMENTS,
     webhook::STATEMENTS,

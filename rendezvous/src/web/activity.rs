@@ -86,6 +86,24 @@ impl Entry {
         let (verb, rest) = match entry.action.as_str() {
             "admin.create" => (format!("created the account {subject}"), String::new()),
             "session.begin" => (format!("signed in from {detail}"), String::new()),
+            "session.revoke" => (format!("signed out {detail}"), String::new()),
+            "user.add-authenticator" => ("set up an authenticator app".to_owned(), String::new()),
+            "user.add-passkey" => (format!("added the passkey {detail}"), String::new()),
+            "user.change-password" => ("changed their password".to_owned(), String::new()),
+            "user.disable" => (format!("disabled the account {subject}"), String::new()),
+            "user.enable" => (format!("enabled the account {subject}"), String::new()),
+            "user.invite" => (format!("made an invite for a person as {detail}"), subject.clone()),
+            "user.remove" => (format!("removed the account {subject}"), format!("({detail})")),
+            "user.remove-authenticator" => ("switched the authenticator app off".to_owned(), String::new()),
+            "user.remove-passkey" => (format!("removed the passkey {detail}"), String::new()),
+            "user.link-provider" => (format!("linked their account to {detail}"), String::new()),
+            "user.unlink-provider" => (format!("unlinked their account from {detail}"), String::new()),
+            "user.rename" => ("renamed their account".to_owned(), format!("({})", detail.replace(" -> ", " to "))),
+            "user.renew-recovery-codes" => ("made new recovery codes".to_owned(), String::new()),
+            "user.reset" => (format!("reset the password of {subject}"), detail.clone()),
+            "user.reset-link" => (format!("made a link to reset the password of {subject}"), detail.clone()),
+            "user.role" => (format!("changed the role of {subject}"), format!("({})", detail.replace(" -> ", " to "))),
+            "user.withdraw-invite" => (format!("withdrew an invite for a person as {detail}"), subject.clone()),
             "session.end" => ("signed out".to_owned(), String::new()),
             "invite.create" => (format!("made an invite for {detail}"), String::new()),
             "device.enrol" => ("joined the network".to_owned(), String::new()),
@@ -100,7 +118,7 @@ impl Entry {
         };
         let actor = match entry.action.as_str() {
             // nobody is signed in yet: who holds the link acts
-            "admin.create" if entry.actor == "server" => "The setup link".to_owned(),
+            "admin.create" if entry.actor == "server" => "A one-time link".to_owned(),
             _ if did_itself => String::new(),
             _ => actor(&entry.actor),
         };

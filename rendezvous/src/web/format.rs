@@ -80,6 +80,30 @@ impl Moment {
     }
 }
 
+/// A browser as its owner would call it: `Firefox on Linux`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Browser(String);
+
+impl Browser {
+    /// From what it calls itself; every browser also claims to be most of the others, so the order decides.
+    pub(super) fn of(agent: &str) -> Self {
+        let first =
+            |known: &[(&str, &'static str)]| known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
+        Self(match (first(BROWSERS), first(SYSTEMS)) {
+            (Some(browser), Some(system)) => format!("{browser} on {system}"),
+            (Some(browser), None) => browser.to_owned(),
+            (None, _) if agent.is_empty() => "Unknown browser".to_owned(),
+            (None, _) => agent.chars().take(MAX_AGENT).collect(),
+        })
+    }
+}
+
+impl fmt::Display for Browser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// An error's text as a sentence of a page: with a capital and a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
@@ -115,6 +139,25 @@ fn relative(at: UnixTime, now: UnixTime) -> String {
     if ahead > ago { format!("in {amount} {unit}") } else { format!("{amount} {unit} ago") }
 }
 
+const BROWSERS: &[(&str, &str)] = &[
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+];
+const SYSTEMS: &[(&str, &str)] = &[
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+];
+/// Of an agent that is no browser we know.
+const MAX_AGENT: usize = 40;
 const EXACT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
 /// Decimal units, as network tools print them; the largest first.
 const UNITS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
@@ -137,6 +180,22 @@ mod tests {
         let text = |micros| Rtt(Duration::from_micros(micros)).to_string();
 
         assert_eq!([text(430), text(9_990), text(12_345), text(1_540_000)], ["0.4 ms", "9.9 ms", "12 ms", "1.5 s"]);
+    }
+
+    #[test]
+    fn a_browser_is_told_by_its_own_name_among_those_it_claims() {
+        let text = |agent: &str| Browser::of(agent).to_string();
+
+        assert_eq!(text("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), "Firefox on Linux");
+        assert_eq!(
+            text("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140 Safari/537 Edg/140"),
+            "Edge on Windows"
+        );
+        assert_eq!(
+            text("Mozilla/5.0 (iPhone; CPU iPhone OS 18 like Mac OS X) Version/18 Safari/604"),
+            "Safari on iPhone"
+        );
+        assert_eq!((text("").as_str(), text("wget 1.2").as_str()), ("Unknown browser", "wget 1.2"));
     }
 
     #[test]

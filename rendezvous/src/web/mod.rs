@@ -10,13 +10,17 @@ mod headers;
 mod install;
 mod live;
 mod map;
+mod me;
 mod page;
 mod pairs;
+mod passkeys;
 mod plot;
 mod problem;
+mod qr;
 mod reference;
 mod system;
 mod tokens;
+mod users;
 mod view;
 
 use std::sync::Arc;
@@ -29,7 +33,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::agents::Agents;
 use crate::app::App;
-use crate::auth::Gate;
+use crate::auth::Passwords;
 
 use live::Streams;
 use reference::Reference;
@@ -38,7 +42,7 @@ use reference::Reference;
 #[derive(Clone, FromRef)]
 struct Web {
     app: App,
-    gate: Arc<Gate>,
+    passwords: Passwords,
     streams: Streams,
     agents: Arc<Agents>,
     reference: Arc<Reference>,
@@ -48,11 +52,40 @@ struct Web {
 pub fn router(app: App, document: &serde_json::Value) -> Router {
     let agents = Arc::new(Agents::new(app.config()));
     let reference = Arc::new(Reference::new(document));
-    let web = Web { app, gate: Arc::new(Gate::new()), streams: Streams::new(), agents, reference };
+    let web = Web { app, passwords: Passwords::new(), streams: Streams::new(), agents, reference };
     Router::new()
         .route("/", get(async || Redirect::to("/devices")))
         .route("/setup", get(account::setup::page).post(account::setup::submit))
         .route("/sign-in", get(account::sign_in::page).post(account::sign_in::submit))
+        .route("/sign-in/code", get(account::code::page).post(account::code::submit))
+        .route("/sign-in/oidc", get(account::oidc::begin))
+        .route("/sign-in/oidc/callback", get(account::oidc::callback))
+        .route("/sign-in/passkey", post(account::passkey::submit))
+        .route("/sign-in/passkey/challenge", post(account::passkey::challenge))
+        .route("/join", get(account::join::page).post(account::join::submit))
+        .route("/reset", get(account::reset::page).post(account::reset::submit))
+        .route("/account", get(me::page::page))
+        .route("/account/name", post(me::page::rename))
+        .route("/account/provider/unlink", post(me::provider::unlink))
+        .route("/account/password", post(me::password::submit))
+        .route("/account/passkeys", post(me::passkeys::add))
+        .route("/account/passkeys/challenge", post(me::passkeys::challenge))
+        .route("/account/passkeys/{id}/remove", post(me::passkeys::remove))
+        .route("/account/authenticator", get(me::authenticator::page).post(me::authenticator::confirm))
+        .route("/account/authenticator/codes", post(me::authenticator::renew))
+        .route("/account/authenticator/remove", post(me::authenticator::remove))
+        .route("/account/sessions/end-others", post(me::sessions::end_others))
+        .route("/account/sessions/{id}/end", post(me::sessions::end))
+        .route("/users", get(users::list::page))
+        .route("/users/invite", get(users::invite::page).post(users::invite::submit))
+        .route("/users/links/{id}", get(users::invite::link))
+        .route("/users/links/{id}/withdraw", post(users::invite::withdraw))
+        .route("/users/{id}", get(users::show::page))
+        .route("/users/{id}/role", post(users::show::change_role))
+        .route("/users/{id}/disable", post(users::show::disable))
+        .route("/users/{id}/enable", post(users::show::enable))
+        .route("/users/{id}/reset", post(users::show::reset))
+        .route("/users/{id}/remove", get(users::show::ask_removal).post(users::show::remove))
         .route("/sign-out", post(account::sign_out::submit))
         .route("/devices", get(devices::list::page))
         .route("/devices/live", get(devices::list::live))

@@ -42,6 +42,11 @@ impl Shell {
         Self::with_forms(app, &visitor.form_secret())
     }
 
+    /// Their name, on pages that only somebody who is signed in sees.
+    pub(super) fn person_name(&self) -> &str {
+        self.person.as_deref().unwrap_or_default()
+    }
+
     /// Whether whoever is signed in has a right: links that lead to a refusal are not shown.
     pub(super) fn may(&self, right: Right) -> bool {
         self.role.is_some_and(|role| role.has(right))

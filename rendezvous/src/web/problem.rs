@@ -8,7 +8,7 @@ use tracing::error;
 use super::assets;
 use super::page::Shell;
 use crate::auth::Refusal;
-use crate::domain::Right;
+use crate::domain::{Right, TooMany};
 use crate::error::Error;
 
 /// Why a page is not shown.
@@ -33,6 +33,8 @@ pub(super) enum Problem {
         /// Where to go afterwards.
         next: String,
     },
+    /// After too many attempts.
+    TooMany(TooMany),
     /// A form that is too long, or lacks a field.
     Unreadable,
 }
@@ -80,6 +82,11 @@ impl Problem {
                 "The address may be mistyped, or what it named was removed.",
             ),
             Self::SignInFirst { .. } => (StatusCode::UNAUTHORIZED, "Sign in first", "Your session has ended."),
+            Self::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many attempts",
+                "This server limits how often one browser may try. Wait a minute and try again.",
+            ),
             Self::Unreadable => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "That form could not be read",
@@ -97,10 +104,11 @@ impl IntoResponse for Problem {
         if let Self::Internal(reason) = &self {
             error!(error.reason = format!("{reason:#}"), "a page failed");
         }
+        let wait = if let Self::TooMany(refused) = &self { Some(refused.wait) } else { None };
         let (status, title, text) = self.words();
         let page = ErrorPage { shell: Shell::bare(assets::shared()), code: status.as_u16(), title, text };
         let html = page.render().unwrap_or_else(|_| title.to_owned());
-        (status, Html(html)).into_response()
+        super::account::retry_after((status, Html(html)).into_response(), wait)
     }
 }
 
@@ -129,7 +137,13 @@ impl From<Error> for Problem {
         if matches!(error, Error::AddressUnknown) {
             return Self::AddressUnknown;
         }
-        if matches!(error, Error::DeviceUnknown) { Self::NotFound } else { Self::Internal(error.into()) }
+        if matches!(error, Error::AccountLinkInvalid | Error::AccountUnknown | Error::DeviceUnknown) {
+            return Self::NotFound;
+        }
+        if matches!(error, Error::NotAllowed) {
+            return Self::Forbidden(Right::ManageUsers);
+        }
+        if let Error::TooManyAttempts(refused) = error { Self::TooMany(refused) } else { Self::Internal(error.into()) }
     }
 }
 

@@ -406,3 +406,54 @@ async fn an_agent_learns_at_its_next_word_that_the_server_was_killed_and_restart
     assert!(matches!(ended, Ok(quinn::ConnectionError::Reset)), "{ended:?}");
     drop(server);
 }
+
+#[test]
+fn who_has_the_shell_lists_accounts_and_gives_one_another_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "blue kettle of rain\n").unwrap();
+    let password = file.to_str().unwrap();
+    assert!(output(dir.path(), &["admin", "create", "ada", "--password-file", password]).status.success());
+    let create = ["admin", "create", "bob", "--role", "viewer", "--password-file", password];
+    assert!(output(dir.path(), &create).status.success());
+
+    let list = output(dir.path(), &["admin", "list"]);
+    let reset = output(dir.path(), &["admin", "reset", "bob", "--password-file", password, "--drop-factors"]);
+    let link = output(dir.path(), &["admin", "reset", "bob"]);
+    let unknown = output(dir.path(), &["admin", "reset", "eve"]);
+
+    assert_eq!(text(&list.stdout), "ada\towner\tactive\nbob\tviewer\tactive\n");
+    assert!(reset.status.success());
+    assert!(text(&link.stdout).starts_with("https://") && text(&link.stdout).contains("/reset#"));
+    assert!(!unknown.status.success() && text(&unknown.stderr).contains("there is no account eve"));
+}
+
+#[test]
+fn the_first_owner_is_made_from_settings_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "blue kettle of rain\n").unwrap();
+    let settings = dir.path().join("rendezvous.toml");
+    std::fs::write(&settings, format!("admin-name = \"ada\"\nadmin-password-file = {file:?}")).unwrap();
+    let run = |name: &str| {
+        let arguments = ["run", "--config", settings.to_str().unwrap(), "--admin-name", name];
+        let sockets = ["--web-listen", "127.0.0.1:0", "--quic-listen", "127.0.0.1:0", "--stun-listen", "127.0.0.1:0"];
+        let mut child = program(dir.path(), &arguments)
+            .args(sockets)
+            .args(["--public-addr", "127.0.0.1", "--relay-listen", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let before: Vec<String> = lines.take_while(|line| !line.starts_with("ready")).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        before.join("\n")
+    };
+
+    let first = run("ada");
+    run("eve");
+
+    assert!(!first.contains("/setup#"), "{first}");
+    assert_eq!(text(&output(dir.path(), &["admin", "list"]).stdout), "ada\towner\tactive\n");
+}

@@ -8,16 +8,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
-use serde::Deserialize;
 
 use super::super::Web;
 use super::super::devices::add;
-use super::super::format::sentence;
 use super::super::page::Shell;
 use super::super::problem::Problem;
-use super::{for_visitor, retry_after, too_many};
+use super::join::{NewAccount, NewAccountForm};
+use super::{for_visitor, retry_after, wait_of};
 use crate::actions;
-use crate::auth::{NewPassword, Visitor, VisitorForm, session_cookie};
+use crate::auth::{Visitor, VisitorForm, session_cookie};
 use crate::domain::Actor;
 use crate::error::Error;
 
@@ -25,18 +24,7 @@ use crate::error::Error;
 #[template(path = "account/setup.html")]
 struct SetupPage {
     shell: Shell,
-    link: String,
-    name: String,
-    problem: Option<String>,
-    wrong_name: Option<String>,
-    wrong_password: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(in crate::web) struct SetupForm {
-    link: String,
-    name: String,
-    password: String,
+    account: NewAccount,
 }
 
 /// `GET /setup`
@@ -44,31 +32,21 @@ pub(in crate::web) async fn page(State(web): State<Web>, visitor: Visitor) -> Re
     if web.app.store().admin_count().await? > 0 {
         return Ok(Redirect::to("/sign-in").into_response());
     }
-    for_visitor(&visitor, StatusCode::OK, &SetupPage::blank(&web, &visitor))
+    let page = SetupPage { shell: Shell::of_visitor(&web.app, &visitor), account: NewAccount::default() };
+    for_visitor(&visitor, StatusCode::OK, &page)
 }
 
 /// `POST /setup`
 pub(in crate::web) async fn submit(
     State(web): State<Web>,
-    VisitorForm { visitor, form }: VisitorForm<SetupForm>,
+    VisitorForm { visitor, form }: VisitorForm<NewAccountForm>,
 ) -> Result<Response, Problem> {
-    let mut page = SetupPage::blank(&web, &visitor);
-    page.link.clone_from(&form.link);
-    page.name.clone_from(&form.name);
-    if let Err(refused) = web.gate.throttle.attempt(visitor.client.address, "", web.app.now()) {
-        let (words, header) = too_many(refused);
-        page.problem = Some(words);
-        return Ok(retry_after(for_visitor(&visitor, StatusCode::TOO_MANY_REQUESTS, &page)?, header));
+    let made: Result<_, Error> = async {
+        let hash = form.hash(&web, &visitor).await?;
+        actions::consume_setup_token(&web.app, form.token(), &form.name, hash).await
     }
-    let password = match NewPassword::parse(&form.password, &form.name) {
-        Ok(password) => password,
-        Err(weak) => {
-            page.wrong_password = Some(sentence(weak.text()));
-            return for_visitor(&visitor, StatusCode::UNPROCESSABLE_ENTITY, &page);
-        }
-    };
-    let hash = web.gate.passwords.hash(password, web.app.random()).await.map_err(Problem::Internal)?;
-    match actions::consume_setup_token(&web.app, &form.token(), &form.name, hash).await {
+    .await;
+    let error = match made {
         Ok(user) => {
             let actor = Actor::User { id: user.id, name: user.name.clone() };
             let session = actions::begin_session(&web.app, (user.id, &user.name), &visitor.client, None).await?;
@@ -80,31 +58,11 @@ pub(in crate::web) async fn submit(
                 Err(problem) => return Err(problem),
             });
         }
-        Err(error @ (Error::AdminNameInvalid | Error::AdminNameTaken)) => {
-            page.wrong_name = Some(sentence(&error.to_string()))
-        }
-        Err(error @ Error::SetupTokenInvalid) => page.problem = Some(sentence(&error.to_string())),
-        Err(other) => return Err(other.into()),
-    }
-    for_visitor(&visitor, StatusCode::UNPROCESSABLE_ENTITY, &page)
-}
-
-impl SetupForm {
-    /// The token of a pasted link, or what was pasted if that is the token itself.
-    fn token(&self) -> String {
-        self.link.trim().rsplit('#').next().unwrap_or_default().to_owned()
-    }
-}
-
-impl SetupPage {
-    fn blank(web: &Web, visitor: &Visitor) -> Self {
-        Self {
-            shell: Shell::of_visitor(&web.app, visitor),
-            link: String::new(),
-            name: String::new(),
-            problem: None,
-            wrong_name: None,
-            wrong_password: None,
-        }
-    }
+        Err(error @ Error::AccountsFull) => return Err(error.into()),
+        Err(error) => error,
+    };
+    let wait = wait_of(&error);
+    let (status, account) = form.refused(error)?;
+    let page = SetupPage { shell: Shell::of_visitor(&web.app, &visitor), account };
+    Ok(retry_after(for_visitor(&visitor, status, &page)?, wait))
 }

@@ -1,4 +1,4 @@
-//! `/sign-in`: name and password for a session.
+//! `/sign-in`: name and password for a session, or for the question for a code.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -8,16 +8,21 @@ use serde::Deserialize;
 
 use super::super::Web;
 use super::super::page::Shell;
+use super::super::passkeys::{Passkeys, passkeys};
 use super::super::problem::Problem;
-use super::{for_visitor, retry_after, too_many, with_cookie};
-use crate::actions::{self, SignInError};
-use crate::auth::{Person, Visitor, VisitorForm, session_cookie};
+use super::{for_visitor, own_path, refusal, retry_after, wait_of, with_cookie, with_next};
+use crate::actions::{self, SignedIn};
+use crate::auth::{Person, Visitor, VisitorForm, factor_cookie, session_cookie};
+use crate::error::Error;
 
 #[derive(Template)]
 #[template(path = "account/sign_in.html")]
 struct SignInPage {
     shell: Shell,
     is_set_up: bool,
+    passkeys: Passkeys,
+    /// The OpenID provider's name, and the link that leads to it.
+    provider: Option<(String, String)>,
     next: String,
     name: String,
     problem: Option<String>,
@@ -26,7 +31,7 @@ struct SignInPage {
 #[derive(Deserialize)]
 pub(in crate::web) struct Next {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 #[derive(Deserialize)]
@@ -47,13 +52,7 @@ pub(in crate::web) async fn page(
     if person.is_some() {
         return Ok(Redirect::to(own_path(&next)).into_response());
     }
-    let page = SignInPage {
-        shell: Shell::of_visitor(&web.app, &visitor),
-        is_set_up: web.app.store().admin_count().await? > 0,
-        next,
-        name: String::new(),
-        problem: None,
-    };
+    let page = SignInPage::new(&web, &visitor, next).await?;
     for_visitor(&visitor, StatusCode::OK, &page)
 }
 
@@ -63,50 +62,47 @@ pub(in crate::web) async fn submit(
     before: Option<Person>,
     VisitorForm { visitor, form }: VisitorForm<SignInForm>,
 ) -> Result<Response, Problem> {
-    let mut page = SignInPage {
-        shell: Shell::of_visitor(&web.app, &visitor),
-        is_set_up: true,
-        next: form.next,
-        name: form.name,
-        problem: None,
-    };
-    let credentials = (page.name.trim(), form.password);
     let replaces = before.map(|person| person.session);
-    match actions::sign_in(&web.app, &web.gate, credentials, &visitor.client, replaces).await {
-        Ok(session) => {
-            let cookie = session_cookie(&session, visitor.client.is_secure);
-            Ok(with_cookie(cookie, Redirect::to(own_path(&page.next))))
+    let credentials = (form.name.trim(), form.password);
+    let is_secure = visitor.client.is_secure;
+    match actions::sign_in(&web.app, &web.passwords, credentials, &visitor.client, replaces).await {
+        Ok(SignedIn::Session(session)) => {
+            Ok(with_cookie(session_cookie(&session, is_secure), Redirect::to(own_path(&form.next))))
         }
-        Err(SignInError::Throttled(refused)) => {
-            let (words, header) = too_many(refused);
-            page.problem = Some(words);
-            Ok(retry_after(for_visitor(&visitor, StatusCode::TOO_MANY_REQUESTS, &page)?, header))
+        Ok(SignedIn::NeedsCode(token)) => {
+            let to = Redirect::to(&with_next("/sign-in/code", own_path(&form.next)));
+            Ok(with_cookie(factor_cookie(&token, is_secure), to))
         }
-        Err(SignInError::Wrong) => {
-            page.problem = Some("Name or password is wrong.".to_owned());
-            for_visitor(&visitor, StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
-        Err(SignInError::World(error)) => Err(error.into()),
+        Err(error) => refused(&web, &visitor, (form.name, form.next), error).await,
     }
 }
 
-/// `next` if it is a path of ours, the start page if it would lead to another host.
-fn own_path(next: &str) -> &str {
-    let is_own = next.starts_with('/')
-        && !next.starts_with("//")
-        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_own { next } else { "/" }
+/// The page again, with what went wrong.
+pub(super) async fn refused(
+    web: &Web,
+    visitor: &Visitor,
+    (name, next): (String, String),
+    error: Error,
+) -> Result<Response, Problem> {
+    let wait = wait_of(&error);
+    let (status, words) = refusal(error)?;
+    let page = SignInPage { name, problem: Some(words), ..SignInPage::new(web, visitor, next).await? };
+    Ok(retry_after(for_visitor(visitor, status, &page)?, wait))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_path_of_ours_is_followed_after_signing_in() {
-        assert_eq!(own_path("/devices/42?done=renamed"), "/devices/42?done=renamed");
-        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/a\nb", "devices"] {
-            assert_eq!(own_path(other), "/", "{other}");
-        }
+impl SignInPage {
+    async fn new(web: &Web, visitor: &Visitor, next: String) -> Result<Self, Problem> {
+        Ok(Self {
+            shell: Shell::of_visitor(&web.app, visitor),
+            is_set_up: web.app.store().admin_count().await? > 0,
+            passkeys: passkeys(web, &visitor.client).await?,
+            provider: web
+                .app
+                .oidc()
+                .map(|provider| (provider.config().name.clone(), with_next("/sign-in/oidc", own_path(&next)))),
+            next,
+            name: String::new(),
+            problem: None,
+        })
     }
 }

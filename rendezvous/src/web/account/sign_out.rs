@@ -8,7 +8,7 @@ use super::super::Web;
 use super::super::problem::Problem;
 use super::with_cookie;
 use crate::actions;
-use crate::auth::{PersonForm, clear_cookie};
+use crate::auth::{Client, PersonForm, clear_cookie};
 
 #[derive(Deserialize)]
 pub(in crate::web) struct Nothing {}
@@ -20,5 +20,10 @@ pub(in crate::web) async fn submit(
 ) -> Result<Response, Problem> {
     actions::sign_out(&web.app, &person.actor(), &person.name, person.session).await?;
 
-    Ok(with_cookie(clear_cookie(person.client.is_secure), Redirect::to("/sign-in")))
+    Ok(signed_out(&person.client))
+}
+
+/// To the sign-in page, without the cookie.
+pub(in crate::web) fn signed_out(client: &Client) -> Response {
+    with_cookie(clear_cookie(client.is_secure), Redirect::to("/sign-in"))
 }

@@ -47,6 +47,30 @@ async fn a_person_sets_up_adds_devices_watches_renames_and_revokes() {
     assert!(journey.wait().await.unwrap().success(), "the journey failed; its words are above");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_join_prove_themselves_by_passkey_and_code_and_are_removed() {
+    let Some(chromium) = chromium() else { return };
+    let server = TestApp::at_present(LOOPBACK).await;
+    let setup = server.setup_token().await;
+    // browsers know passkeys for names only, and this name without TLS
+    let base = format!("http://localhost:{}", server.serve().await.web.port());
+
+    let now = server.app.now().as_secs().to_string();
+    let journey = Command::new("node")
+        .arg("accounts.mjs")
+        .current_dir(here())
+        .envs([("BASE", base.as_str()), ("SETUP", setup.as_str()), ("NOW", now.as_str())])
+        .env("CHROMIUM", chromium)
+        .env("SHOTS", Path::new(env!("CARGO_TARGET_TMPDIR")).join("accounts"))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+
+    let words = String::from_utf8_lossy(&journey.stdout);
+    assert!(journey.status.success(), "{words}{}", String::from_utf8_lossy(&journey.stderr));
+}
+
 #[tokio::test]
 async fn the_scripts_hold_their_types() {
     if chromium().is_none() {

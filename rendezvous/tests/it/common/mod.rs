@@ -2,6 +2,7 @@
 
 mod agent;
 mod html;
+mod provider;
 mod visitor;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use warren_rendezvous::router::router;
 
 pub(crate) use agent::Agent;
 pub(crate) use html::{attribute, lint, text};
+pub(crate) use provider::Provider;
 pub(crate) use visitor::{Page, Visitor, read};
 
 /// The password of `TestApp::admin`.
@@ -104,6 +106,15 @@ impl TestApp {
         let app = App::open(config, clock.clone(), [7; 32]).await.unwrap();
         let router = router(app.clone());
         Self { app, clock, router, _dir: dir }
+    }
+
+    /// The same server, stopped and started.
+    pub(crate) async fn restart(self) -> Self {
+        let config = self.app.config().clone();
+        self.app.store().close().await;
+        let app = App::open(config, self.clock.clone(), [8; 32]).await.unwrap();
+        let router = router(app.clone());
+        Self { app, router, ..self }
     }
 
     /// Opens every socket, as `run` does, for as long as the test runs.

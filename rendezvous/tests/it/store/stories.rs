@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic, UnixTime};
 use warren_rendezvous::domain::history::{Kind, Kinds, PathChange, PathName, Point, Rtts, Sample, Span, Way};
-use warren_rendezvous::domain::{Device, DeviceName, DeviceState, Role};
-use warren_rendezvous::store::{AdminUser, AuditEntry, ChangeKind, NetworkRow, NewSession, Store, StoredInvite};
+use warren_rendezvous::domain::{Attempts, Device, DeviceName, DeviceState, Role};
+use warren_rendezvous::store::{
+    AccountLink, AdminUser, AuditEntry, Ceremony, ChangeKind, LinkPurpose, NetworkRow, NewSession, Passkey, Store,
+    StoredInvite,
+};
 
 use super::stores;
 
@@ -222,6 +225,9 @@ async fn people_sessions_and_setup_tokens_read_back() {
             role: Role::Owner,
             created_at: at(1),
             signed_in_at: None,
+            disabled_at: None,
+            totp_secret: None,
+            totp_step: 0,
         };
         let session = NewSession {
             token_hash: [6; 32],
@@ -354,5 +360,106 @@ async fn the_newest_changes_of_a_path_are_kept() {
 
         assert_eq!((kept.len(), &kept[0], &kept[199]), (200, &change(250), &change(51)));
         assert_eq!(store.path_changes(Way { from: way.to, to: way.from }, at(0)).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn what_signs_people_in_goes_with_them_and_what_they_own_stays() {
+    for (_dir, store) in stores().await {
+        let id = Uuid::from_bytes([5; 16]);
+        let user = AdminUser {
+            id,
+            name: "ada".to_owned(),
+            password_hash: String::new(),
+            role: Role::Member,
+            created_at: at(1),
+            signed_in_at: None,
+            disabled_at: None,
+            totp_secret: None,
+            totp_step: 0,
+        };
+        let passkey = Passkey {
+            id: vec![1, 2, 3],
+            user_id: id,
+            name: "phone".to_owned(),
+            public_key: vec![4; 91],
+            algorithm: -7,
+            sign_count: 9,
+            created_at: at(2),
+            last_used_at: None,
+        };
+        let owned = Device { owner_id: Some(id), ..device(1, "nas") };
+        let mut tx = store.begin().await.unwrap();
+        tx.insert_admin(&user).await.unwrap();
+        tx.insert_passkey(&passkey).await.unwrap();
+        tx.set_recovery_codes(id, &[[1; 32], [2; 32]]).await.unwrap();
+        tx.insert_oidc_identity("https://id.example", "7", id, at(2)).await.unwrap();
+        tx.insert_device(&owned).await.unwrap();
+        assert!(tx.use_recovery_code(id, &[1; 32], at(3)).await.unwrap());
+        assert!(!tx.use_recovery_code(id, &[1; 32], at(3)).await.unwrap());
+        assert!(tx.take_totp_step(id, 5).await.unwrap() && !tx.take_totp_step(id, 5).await.unwrap());
+        tx.note_passkey_use(&[1, 2, 3], 10, at(4)).await.unwrap();
+        tx.commit().await.unwrap();
+        let used = Passkey { sign_count: 10, last_used_at: Some(at(4)), ..passkey };
+        assert_eq!(store.passkeys_of(id).await.unwrap(), [used]);
+        assert_eq!(store.recovery_codes_left(id).await.unwrap(), 1);
+
+        let mut tx = store.begin().await.unwrap();
+        tx.delete_admin(id).await.unwrap();
+        assert_eq!(tx.oidc_user("https://id.example", "7").await.unwrap(), None);
+        tx.commit().await.unwrap();
+
+        assert!(store.passkeys_of(id).await.unwrap().is_empty());
+        assert_eq!(store.recovery_codes_left(id).await.unwrap(), 0);
+        assert_eq!(store.device(owned.id).await.unwrap().unwrap().owner_id, None);
+    }
+}
+
+#[tokio::test]
+async fn attempts_and_ceremonies_stay_few_and_a_ceremony_is_taken_once() {
+    for (_dir, store) in stores().await {
+        let mut tx = store.begin().await.unwrap();
+        for number in 1..=9 {
+            let ends = at(10 * u64::from(number));
+            let attempts = Attempts { failures: 1, wait_until: ends, forget_at: ends };
+            tx.put_attempts(&[number; 32], &attempts).await.unwrap();
+            tx.put_attempts(&[number; 32], &attempts).await.unwrap();
+            let ceremony = Ceremony { user_id: None, state: "s".to_owned(), expires_at: ends };
+            tx.insert_ceremony(&[number; 32], "k", &ceremony).await.unwrap();
+        }
+
+        tx.trim_attempts(4, at(30)).await.unwrap();
+        tx.trim_ceremonies(4, at(30)).await.unwrap();
+
+        for number in 1..=9 {
+            let kept = number > 5;
+            assert_eq!(tx.attempts(&[number; 32]).await.unwrap().is_some(), kept, "{number}");
+            assert!(tx.take_ceremony(&[number; 32], "other", at(31)).await.unwrap().is_none());
+            assert_eq!(tx.take_ceremony(&[number; 32], "k", at(31)).await.unwrap().is_some(), kept, "{number}");
+            assert!(tx.take_ceremony(&[number; 32], "k", at(31)).await.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_for_a_person_works_until_its_time_and_is_withdrawn_once() {
+    for (_dir, store) in stores().await {
+        let link = AccountLink {
+            id: Uuid::from_bytes([6; 16]),
+            purpose: LinkPurpose::Invite(Role::Viewer),
+            note: "Bob".to_owned(),
+            created_by: "cli".to_owned(),
+            created_at: at(1),
+            expires_at: at(10),
+        };
+        let mut tx = store.begin().await.unwrap();
+        tx.insert_account_link(&link, &[7; 32]).await.unwrap();
+        assert_eq!(tx.account_link(&[7; 32], at(9)).await.unwrap().as_ref(), Some(&link));
+        assert_eq!(tx.account_link(&[7; 32], at(10)).await.unwrap(), None);
+        tx.commit().await.unwrap();
+
+        assert_eq!(store.account_invites(5, at(9)).await.unwrap(), std::slice::from_ref(&link));
+        let mut tx = store.begin().await.unwrap();
+        assert!(tx.delete_account_link(link.id).await.unwrap() && !tx.delete_account_link(link.id).await.unwrap());
     }
 }

@@ -58,6 +58,27 @@ async fn signing_in_is_throttled_by_client_and_opens_again() {
 }
 
 #[tokio::test]
+async fn what_was_counted_is_remembered_over_a_restart() {
+    let server = TestApp::new().await;
+    server.admin().await;
+    server.clock.advance(Duration::from_secs(60));
+    let mut browser = server.visitor();
+    for _ in 0..6 {
+        sign_in(&mut browser, "ada", "blue kettle of snow").await;
+    }
+
+    let server = server.restart().await;
+    let refused = sign_in(&mut server.visitor(), "ada", PASSWORD).await;
+    let mut browser = server.visitor();
+    for guess in 0..4 {
+        sign_in(&mut browser, &format!("name{guess}"), "no such password").await;
+    }
+    let exhausted = sign_in(&mut browser, "bob", PASSWORD).await;
+
+    assert_eq!((refused.status, exhausted.status), (429, 429), "the name waits, and so does the address");
+}
+
+#[tokio::test]
 async fn repeated_failures_for_one_name_make_it_wait() {
     let server = TestApp::new().await;
     server.admin().await;

@@ -16,6 +16,7 @@ async fn every_response_carries_the_policy_and_no_page_breaks_it() {
     let invited = browser.submit(&page, "/devices/new", &[]).await.location().to_owned();
     let css = attribute(&page.body, "rel=\"stylesheet\"", "href").unwrap();
     let own = format!("/devices/{}", device.id);
+    let user = format!("/users/{}", server.app.store().admin_by_name("ada").await.unwrap().unwrap().id);
 
     for path in [
         "/",
@@ -26,6 +27,14 @@ async fn every_response_carries_the_policy_and_no_page_breaks_it() {
         &own,
         &format!("{own}/revoke"),
         "/activity",
+        "/account",
+        "/account/authenticator",
+        "/join",
+        "/reset",
+        "/users",
+        "/users/invite",
+        &user,
+        &format!("{user}/remove"),
         "/healthz",
         "/readyz",
         &css,

@@ -13,6 +13,19 @@ use crate::common::{TestApp, Visitor, attribute, text};
 /// path is nobody's of them.
 const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/", "yyyyyy"),
+    ("GET", "/account", "yyyyyn"),
+    ("GET", "/account/authenticator", "yyyyyn"),
+    ("POST", "/account/authenticator", "yyyyyn"),
+    ("POST", "/account/authenticator/codes", "yyyyyn"),
+    ("POST", "/account/authenticator/remove", "yyyyyn"),
+    ("POST", "/account/name", "yyyyyn"),
+    ("POST", "/account/passkeys", "yyyyyn"),
+    ("POST", "/account/passkeys/challenge", "yyyyyn"),
+    ("POST", "/account/passkeys/{id}/remove", "yyyyyn"),
+    ("POST", "/account/password", "yyyyyn"),
+    ("POST", "/account/provider/unlink", "yyyyyn"),
+    ("POST", "/account/sessions/end-others", "yyyyyn"),
+    ("POST", "/account/sessions/{id}/end", "yyyyyn"),
     ("GET", "/activity", "yyyynn"),
     ("GET", "/api", "yyyyyy"),
     ("GET", "/assets/{name}", "yyyyyy"),
@@ -32,17 +45,40 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/dl/{name}", "nnnnnn"),
     ("GET", "/healthz", "yyyyyy"),
     ("GET", "/install.sh", "yyyyyy"),
+    ("GET", "/join", "yyyyyy"),
+    ("POST", "/join", "yyyyyy"),
     ("GET", "/readyz", "yyyyyy"),
+    ("GET", "/reset", "yyyyyy"),
+    ("POST", "/reset", "yyyyyy"),
     // closed once there is an administrator
     ("GET", "/setup", "nnnnnn"),
     ("POST", "/setup", "yyyyyy"),
     ("GET", "/sign-in", "yyyyyy"),
     ("POST", "/sign-in", "yyyyyy"),
+    // leads to the sign-in where no password was right
+    ("GET", "/sign-in/code", "nnnnnn"),
+    ("POST", "/sign-in/code", "yyyyyy"),
+    ("GET", "/sign-in/oidc", "yyyyyy"),
+    ("GET", "/sign-in/oidc/callback", "yyyyyy"),
+    ("POST", "/sign-in/passkey", "yyyyyy"),
+    ("POST", "/sign-in/passkey/challenge", "yyyyyy"),
     ("POST", "/sign-out", "yyyyyn"),
     ("GET", "/system", "yynnnn"),
     ("GET", "/tokens", "yyyyyn"),
     ("POST", "/tokens", "yyyyyn"),
     ("POST", "/tokens/{id}/revoke", "yyyyyn"),
+    ("GET", "/users", "yynnnn"),
+    ("GET", "/users/invite", "yynnnn"),
+    ("POST", "/users/invite", "yynnnn"),
+    ("GET", "/users/links/{id}", "yynnnn"),
+    ("POST", "/users/links/{id}/withdraw", "yynnnn"),
+    ("GET", "/users/{id}", "yynnnn"),
+    ("POST", "/users/{id}/disable", "yynnnn"),
+    ("POST", "/users/{id}/enable", "yynnnn"),
+    ("GET", "/users/{id}/remove", "yynnnn"),
+    ("POST", "/users/{id}/remove", "yynnnn"),
+    ("POST", "/users/{id}/reset", "yynnnn"),
+    ("POST", "/users/{id}/role", "yynnnn"),
 ];
 
 #[test]
@@ -65,10 +101,12 @@ async fn each_role_may_what_the_table_says() {
     }
     browsers.push(server.visitor());
     let device = server.device("laptop", 1).await;
+    let user = server.app.store().admin_by_name("member").await.unwrap().unwrap().id;
     let css = attribute(&browsers[0].get("/devices").await.body, "rel=\"stylesheet\"", "href").unwrap();
 
     for (method, route, expected) in TABLE {
-        let path = route.replace("{id}", &device.id.to_string()).replace("/assets/{name}", &css);
+        let id = if route.starts_with("/users/") { user.to_string() } else { device.id.to_string() };
+        let path = route.replace("{id}", &id).replace("/assets/{name}", &css);
         let path = path.replace("{name}", "warren-linux-pdp11");
         let mut found = String::new();
         for browser in &mut browsers {
