@@ -170,6 +170,7 @@ impl World {
             let seen = STUN.map(|server| self.leave_by(host, port, server, USUAL_TTL));
             ports.extend(seen.into_iter().flatten().map(|flight| flight.from.port()));
         }
+        self.hosts[host].node.note_mappings(SAMPLERS.len() * STUN.len(), self.now);
         self.hosts[host].close_unused_sockets();
         let number = self.hosts[host].connection;
         let delay = self.hosts[host].link.one_way * 2 + self.link.one_way * 2;

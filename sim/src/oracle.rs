@@ -190,6 +190,8 @@ impl Oracle {
         self.proved.retain(|(node, _)| *node != by);
         self.heard.retain(|(node, _)| *node != by);
         self.unheard.retain(|(node, _), _| *node != by);
+        // who answered before it moved is no stranger to it, but to us
+        self.strangers.retain(|(node, _), _| *node != by);
     }
 
     /// A NAT has so many new mappings of one device within a minute.

@@ -32,6 +32,7 @@ impl SlowPath {
                 if mesh.surroundings.handle_stun(from, &bytes, now) {
                     mesh.node.handle_candidates(mesh.surroundings.candidates(), now);
                 }
+                mesh.node.note_mappings(mesh.surroundings.take_made(), now);
                 self.show_voucher();
                 self.close_unused_sockets();
             }
@@ -81,6 +82,7 @@ impl SlowPath {
                 Event::WantSample => {
                     let now = self.tools.clock.now();
                     mesh.surroundings.sample(now);
+                    mesh.node.note_mappings(mesh.surroundings.take_made(), now);
                     mesh.surroundings.send_due(&self.tools.sockets, now);
                 }
                 Event::SaKeys(keys) => {

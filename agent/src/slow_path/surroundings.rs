@@ -26,6 +26,8 @@ pub(super) struct Surroundings {
     vouched: Option<Vouched>,
     /// A look at how the NAT numbers its mappings: the questions in order, and what was answered.
     sample: Option<Vec<(SocketAddr, SocketId, Option<SocketAddr>)>>,
+    /// Mappings that looks have made in the NAT, until they are taken.
+    made: usize,
 }
 
 impl Surroundings {
@@ -39,6 +41,7 @@ impl Surroundings {
             again_at: None,
             vouched: None,
             sample: None,
+            made: 0,
         }
     }
 
@@ -96,6 +99,7 @@ impl Surroundings {
         for (server, socket, _) in &sample {
             self.stun.ask(*server, Some(*socket), random(), now);
         }
+        self.made += sample.len();
         self.sample = Some(sample);
     }
 
@@ -120,6 +124,11 @@ impl Surroundings {
             self.sample(now);
         }
         news
+    }
+
+    /// How many mappings looks have made in the NAT, once.
+    pub(super) fn take_made(&mut self) -> usize {
+        std::mem::take(&mut self.made)
     }
 
     /// The newest IPv4 address that a server vouches for, once.

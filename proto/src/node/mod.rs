@@ -95,6 +95,11 @@ impl Node {
         self.shared.allowance
     }
 
+    /// The driver has made so many new mappings in our NAT by sockets of its own.
+    pub fn note_mappings(&mut self, made: usize, now: Instant) {
+        self.shared.allowance.note_made(made, now);
+    }
+
     /// A message of the rendezvous.
     pub fn handle_control(&mut self, message: ToAgent, now: Instant) {
         match message {

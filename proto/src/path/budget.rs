@@ -103,6 +103,11 @@ impl Allowance {
         true
     }
 
+    /// Books mappings that the driver has made by sockets of its own.
+    pub fn note_made(&mut self, mappings: usize, now: Instant) {
+        self.mappings.extend(std::iter::repeat_n(now, mappings));
+    }
+
     fn may_write_to(&mut self, ip: IpAddr, bytes: usize, now: Instant) -> bool {
         self.strangers.retain(|_, (since, _)| now.saturating_duration_since(*since) < MINUTE);
         match self.strangers.get(&ip) {
@@ -138,8 +143,7 @@ fn has_room(times: &mut VecDeque<Instant>, most: usize, now: Instant) -> bool {
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// New mappings of one node in one NAT: a birthday search and 16 addresses beside it. Servers and relay make four more on each
-/// network and a look at the NAT another four: a device that moves and searches in one minute stays below 300 all the
-/// same, where small routers begin to suffer.
+/// network: a device that moves and searches in one minute stays below 300 all the same, where small routers begin to suffer.
 const MAPPINGS: usize = 272;
 /// One birthday search, and what two predictions send.
 const SEARCH_PROBES: usize = 1300;
@@ -181,6 +185,20 @@ mod tests {
         let later = (0..400).map(|port| stranger(1000 + port));
         let at = start + Duration::from_secs(59);
         assert_eq!(later.filter(|probe| allowance.take(probe, 62, NatMapping::Unknown, at)).count(), 0);
+    }
+
+    #[test]
+    fn what_the_driver_makes_by_itself_is_part_of_it() {
+        let start = start();
+        let mut allowance = Allowance::default();
+        allowance.note_made(MAPPINGS - 1, start);
+
+        let taken = (0..9u16).filter(|port| {
+            let stranger = probe(Remote::Direct(([198, 51, 100, 1], 4000 + port).into()), Charge::Stranger);
+            allowance.take(&stranger, 62, NatMapping::EndpointDependent, start)
+        });
+
+        assert_eq!(taken.count(), 1);
     }
 
     #[test]
