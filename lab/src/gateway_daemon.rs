@@ -112,7 +112,7 @@ fn command(gateway: &Namespace, configuration: &Path) -> std::process::Command {
 
 fn configure(speaks: Speaks) -> String {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" };
-    let lifetimes = if speaks == Speaks::Briefly { "min_lifetime=60\nmax_lifetime=60\n" } else { "" };
+    let lifetimes = if speaks == Speaks::Briefly { "min_lifetime=30\nmax_lifetime=60\n" } else { "" };
     let (natpmp, upnp) = (yes_no(speaks != Speaks::Upnp), yes_no(speaks != Speaks::NatPmp));
     format!(
         "ext_ifname=wan0

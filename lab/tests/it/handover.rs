@@ -45,7 +45,7 @@ fn a_direct_path_that_dies_costs_a_second_at_most() -> Result<()> {
 }
 
 #[test]
-fn another_address_of_the_nat_costs_two_seconds_at_most() -> Result<()> {
+fn another_address_of_the_nat_costs_little_more_than_a_second_at_most() -> Result<()> {
     let mut mesh = Mesh::direct("handover-renumbered", &Options::default())?;
     let streams = start_both(&mesh)?;
     std::thread::sleep(Duration::from_secs(1));
@@ -55,7 +55,7 @@ fn another_address_of_the_nat_costs_two_seconds_at_most() -> Result<()> {
     let reports = finish_both(streams)?;
 
     mesh.wait_direct(Duration::from_secs(60)).context("direct again")?;
-    judge(&reports, 2_000)
+    judge(&reports, 1_200)
 }
 
 /// Every packet of the first second and of the last has arrived, and no more than so many of the others are lost.
