@@ -71,10 +71,15 @@ impl Cluster {
         Ok(Some(cluster))
     }
 
-    /// All replicas prove the same key, and agents pin it: another one here is a mistake that must not go unnoticed.
+    /// All replicas prove the same key, and agents pin it: another one here is a mistake that must not go unnoticed. One that
+    /// was killed long ago, and that nobody was left to forget, is no reason.
     async fn check_key(&self, app: &App) -> Result<()> {
-        let others = app.store().replicas().await.context("read the other replicas")?;
-        if others.iter().any(|other| other.server_key != app.server_key().pin()) {
+        let before = strangers(app).await?;
+        if before.is_empty() {
+            return Ok(());
+        }
+        sleep(BEAT * 3).await;
+        if strangers(app).await?.iter().any(|(id, beat)| before.get(id) != Some(beat)) {
             bail!(
                 "the other replicas on this database have another server key: copy server.key and network.key from one \
                  of their data directories to {}",
@@ -153,6 +158,13 @@ impl Cluster {
         self.endpoint.close(VarInt::from_u32(0), b"the server is stopping");
         self.endpoint.wait_idle().await;
     }
+}
+
+/// Whoever is listed with another key than ours, with the beat of each.
+async fn strangers(app: &App) -> Result<BTreeMap<ReplicaId, u64>> {
+    let others = app.store().replicas().await.context("read the other replicas")?;
+    let strangers = others.into_iter().filter(|other| other.server_key != app.server_key().pin());
+    Ok(strangers.map(|other| (other.id, other.beat)).collect())
 }
 
 /// A replica that is listed.
