@@ -47,6 +47,12 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/install.sh", "yyyyyy"),
     ("GET", "/join", "yyyyyy"),
     ("POST", "/join", "yyyyyy"),
+    ("GET", "/map", "yyyynn"),
+    ("GET", "/map/live", "yyyynn"),
+    ("GET", "/pairs/{a}/{b}", "yyyynn"),
+    ("GET", "/pairs/{a}/{b}/live", "yyyynn"),
+    ("POST", "/pairs/{a}/{b}/ping", "yyynnn"),
+    ("POST", "/pairs/{a}/{b}/retry", "yyynnn"),
     ("GET", "/readyz", "yyyyyy"),
     ("GET", "/reset", "yyyyyy"),
     ("POST", "/reset", "yyyyyy"),
@@ -101,12 +107,17 @@ async fn each_role_may_what_the_table_says() {
     }
     browsers.push(server.visitor());
     let device = server.device("laptop", 1).await;
+    let other = server.device("desktop", 2).await;
     let user = server.app.store().admin_by_name("member").await.unwrap().unwrap().id;
     let css = attribute(&browsers[0].get("/devices").await.body, "rel=\"stylesheet\"", "href").unwrap();
 
     for (method, route, expected) in TABLE {
         let id = if route.starts_with("/users/") { user.to_string() } else { device.id.to_string() };
-        let path = route.replace("{id}", &id).replace("/assets/{name}", &css);
+        let path = route
+            .replace("{id}", &id)
+            .replace("{a}", &device.id.to_string())
+            .replace("{b}", &other.id.to_string())
+            .replace("/assets/{name}", &css);
         let path = path.replace("{name}", "warren-linux-pdp11");
         let mut found = String::new();
         for browser in &mut browsers {
