@@ -272,7 +272,7 @@ async fn a_challenge_is_good_once_in_the_browser_that_asked_for_it_and_for_this_
     assert_eq!(post(&mut fresh, &page, &elsewhere).await.status, 422, "for another site");
     let made_up = phone.sign(&BASE64URL_NOPAD.encode(&[1; 32]), ORIGIN);
     assert_eq!(post(&mut fresh, &page, &made_up).await.status, 422, "a challenge of its own");
-    assert_eq!(phone.sign_in(&mut fresh).await.status, 303);
+    assert_eq!(phone.sign_in(&mut server.visitor()).await.status, 303);
 }
 
 #[tokio::test]
