@@ -37,6 +37,14 @@ pub(super) struct OnDevice<R> {
     right: PhantomData<R>,
 }
 
+/// Somebody who has the right `R` over both devices that `{a}` and `{b}` in the path name.
+#[derive(Debug)]
+pub(super) struct OnPair<R> {
+    /// The devices, two different ones.
+    pub(super) devices: [Device; 2],
+    right: PhantomData<R>,
+}
+
 /// A person in a browser: tokens are not enough for what would let a stolen one outlive its theft.
 #[derive(Debug)]
 pub(super) struct InPerson(pub(super) Arc<Identity>);
@@ -73,6 +81,26 @@ where
         let named = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, text)| text);
         let device = find_device(&App::from_ref(state), &identity, named, R::RIGHT).await?;
         Ok(Self { identity, device, right: PhantomData })
+    }
+}
+
+impl<S: Send + Sync, R: Required> FromRequestParts<S> for OnPair<R>
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let SignedIn(identity) = SignedIn::from_request_parts(parts, state).await?;
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Code::QueryInvalid)?;
+        let named = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, text)| text);
+        let app = App::from_ref(state);
+        let first = find_device(&app, &identity, named("a"), R::RIGHT).await?;
+        let second = find_device(&app, &identity, named("b"), R::RIGHT).await?;
+        if first.id == second.id {
+            return Err(Code::DeviceUnknown.into());
+        }
+        Ok(Self { devices: [first, second], right: PhantomData })
     }
 }
 

@@ -15,8 +15,10 @@ mod events;
 mod input;
 mod instance;
 mod me;
+mod metrics;
 mod once;
 mod output;
+mod pair_wishes;
 mod pairs;
 mod problem;
 mod session;
@@ -85,7 +87,12 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(devices::show, devices::change, devices::revoke))
         .routes(routes!(devices::connections))
         .routes(routes!(pairs::list))
+        .routes(routes!(metrics::of_device))
         .routes(routes!(pairs::show))
+        .routes(routes!(metrics::of_pair))
+        .routes(routes!(pair_wishes::ping))
+        .routes(routes!(pair_wishes::retry))
+        .routes(routes!(metrics::topology))
         .routes(routes!(enroll_keys::list, enroll_keys::create))
         .routes(routes!(enroll_keys::show, enroll_keys::revoke))
         .routes(routes!(audit::list))

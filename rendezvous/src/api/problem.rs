@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
+use warren_coordinator::Ungranted;
 
 use crate::error::Error;
 
@@ -214,6 +215,9 @@ impl From<QueryRejection> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        if let Error::PairUnready(Ungranted::TooSoon(wait)) = error {
+            return Self::for_now(Code::PairUnready, wait);
+        }
         let code = match &error {
             Error::AddressPoolExhausted => Code::AddressPoolExhausted,
             Error::AddressUnknown => Code::AddressUnknown,

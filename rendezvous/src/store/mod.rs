@@ -101,14 +101,6 @@ impl Store {
         }
     }
 
-    /// Which engine holds the data.
-    pub fn engine(&self) -> &'static str {
-        match &self.db {
-            Engine::Sqlite(_) => "sqlite",
-            Engine::Postgres(_) => "postgres",
-        }
-    }
-
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         on_reader!(self, db => sqlx::query(registry::PING).execute(db).await.map(drop))

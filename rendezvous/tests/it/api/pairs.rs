@@ -7,6 +7,7 @@ use warren_proto::keys::NodeId;
 use warren_rendezvous::control::LiveEvent;
 use warren_rendezvous::domain::Device;
 
+use super::client::Client;
 use crate::common::{Agent, Page, TestApp, identity, text};
 
 #[tokio::test]
@@ -84,6 +85,41 @@ async fn a_pair_that_is_held_to_the_relay_says_by_whom() {
     assert_eq!(pair["reason"]["code"], "relay-only-policy");
     assert_eq!(pair["reason"]["text"], "`desktop` is set to use the relay only.");
     assert_eq!((&pair["ends"][0]["relay_only"], &pair["ends"][1]["relay_only"]), (&false.into(), &true.into()));
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_paths_is_told_by_device_by_pair_and_for_the_whole_mesh() {
+    let server = TestApp::new().await;
+    let page = Client::of_browser(&server, &server.admin().await);
+    server.device("laptop", 1).await;
+    server.device("desktop", 2).await;
+
+    let device = page.get("/devices/laptop/metrics?range=24h").await.body;
+    let pair = page.get("/pairs/laptop/desktop/metrics").await.body;
+    let mesh = page.get("/topology").await.body;
+
+    assert_eq!((&device["range"], &device["step_s"]), (&"24h".into(), &300.into()));
+    assert_eq!(device["lines"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&pair["range"], pair["lines"].as_array().map(Vec::len)), (&"1h".into(), Some(2)));
+    assert_eq!((mesh["devices"].as_array().map(Vec::len), mesh["links"].as_array().map(Vec::len)), (Some(2), Some(0)));
+    assert_eq!(page.get("/pairs/laptop/desktop/metrics?range=1y").await.code(), "query-invalid");
+    assert_eq!(page.get("/pairs/laptop/laptop/metrics").await.code(), "device-unknown");
+}
+
+#[tokio::test]
+async fn a_pair_that_is_away_cannot_be_asked_and_one_that_was_just_asked_not_again() {
+    let server = TestApp::with_settings(SOCKETS).await;
+    let page = Client::of_browser(&server, &server.admin().await);
+    let (laptop, desktop) = (server.device("laptop", 1).await, server.device("desktop", 2).await);
+    let control = server.serve().await.control;
+
+    let away = page.post("/pairs/laptop/desktop/ping", Value::Null).await;
+    let _online = [connect(control, &laptop, 1).await, connect(control, &desktop, 2).await];
+    let asked = page.post("/pairs/laptop/desktop/retry-direct", Value::Null).await;
+    let again = page.post("/pairs/laptop/desktop/retry-direct", Value::Null).await;
+
+    assert_eq!((away.status, away.code(), asked.status), (409, "pair-unready", 202));
+    assert_eq!((again.code(), again.header("retry-after").is_empty()), ("pair-unready", false));
 }
 
 async fn connect(control: std::net::SocketAddr, device: &Device, key: u8) -> Agent {

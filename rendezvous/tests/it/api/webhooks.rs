@@ -250,6 +250,6 @@ async fn hook(State(noted): State<Arc<Noted>>, headers: HeaderMap, body: String)
         told.len()
     };
     noted.changed.notify_one();
-    let answer = noted.answers.get(count - 1).or(noted.answers.last()).copied().unwrap_or(204);
+    let answer = noted.answers.get(count - 1).or_else(|| noted.answers.last()).copied().unwrap_or(204);
     StatusCode::from_u16(answer).unwrap().into_response()
 }
