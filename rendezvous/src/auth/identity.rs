@@ -103,7 +103,8 @@ impl Identity {
         let now = app.now();
         let stored = app.store().api_token_by_hash(&secret.digest()).await.map_err(world)?;
         let token = stored.filter(|token| now < token.expires_at).ok_or(Unidentified::Invalid)?;
-        let owner = app.store().admin_by_id(token.user_id).await.map_err(world)?.ok_or(Unidentified::Invalid)?;
+        let owner = app.store().admin_by_id(token.user_id).await.map_err(world)?;
+        let owner = owner.filter(|owner| owner.disabled_at.is_none()).ok_or(Unidentified::Invalid)?;
         touch(app, &token, client).await.map_err(world)?;
         let scopes = token.scopes.iter().filter_map(|word| Right::parse(word)).collect();
         Ok(Self {
@@ -161,8 +162,12 @@ impl Identity {
         Sha256::new().chain_update(self.seed.0).chain_update(label).chain_update(context).finalize().into()
     }
 
-    /// Whether the credential still works; for what outlives a request.
+    /// Whether the credential still works, and for the same role; for what outlives a request.
     pub(crate) async fn is_alive(&self, app: &App) -> crate::store::Result<bool> {
+        let owner = app.store().admin_by_id(self.user_id).await?;
+        if owner.is_none_or(|owner| owner.disabled_at.is_some() || owner.role != self.role) {
+            return Ok(false);
+        }
         Ok(match &self.by {
             By::Session(hash) => Person::is_session_alive(app, hash).await?,
             By::Token { id, .. } => {

@@ -73,6 +73,23 @@ async fn somebody_elses_token_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_token_dies_with_its_owners_account() {
+    let server = TestApp::new().await;
+    server.admin().await;
+    let page = Client::of_browser(&server, &server.person("ann", Role::Admin).await);
+    let token = page.token(&server, "t", &["read-mesh"]).await;
+    assert_eq!(token.get("/devices").await.status, 200);
+
+    let ann = server.app.store().admin_by_name("ann").await.unwrap().unwrap();
+    let mut tx = server.app.store().begin().await.unwrap();
+    tx.set_admin_disabled(ann.id, Some(server.app.started_at())).await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert_eq!(token.get("/devices").await.code(), "token-invalid");
+    assert_eq!(page.get("/me").await.code(), "sign-in-first");
+}
+
+#[tokio::test]
 async fn a_members_token_sees_the_members_devices() {
     let server = TestApp::new().await;
     server.admin().await;
