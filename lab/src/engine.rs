@@ -22,6 +22,8 @@ use crate::wait;
 #[derive(Debug)]
 pub struct Engine {
     socket: String,
+    /// An empty `.env`: a developer's own must not matter.
+    settings: PathBuf,
     daemon: Daemon,
 }
 
@@ -38,6 +40,8 @@ impl Engine {
     pub fn start(machine: &Namespace, directory: &Path, records: &Path) -> Result<Self> {
         let directory = directory.join("docker");
         fs::create_dir_all(&directory)?;
+        let settings = directory.join("env");
+        fs::write(&settings, "")?;
         let socket = format!("unix://{}", directory.join("socket").display());
         let mut command = Command::new("dockerd");
         command.args(["--host", &socket, "--log-level", "warn"]);
@@ -46,7 +50,7 @@ impl Engine {
         let log = records.join("dockerd.log");
         // in the machine's network alone: its mounts must be seen by the containers' keepers
         let daemon = machine.inside(|| Daemon::start(&mut command, &log))??;
-        let mut engine = Self { socket, daemon };
+        let mut engine = Self { socket, settings, daemon };
         wait::until("the engine to answer", START_LIMIT, || match engine.daemon.ended() {
             Some(status) => Some(Err(status)),
             None => engine.run(&["info"]).is_ok().then_some(Ok(())),
@@ -64,7 +68,7 @@ impl Engine {
     /// `docker-compose` with these words in the source tree, with these settings and no file `.env` of anybody's.
     pub fn compose(&self, settings: &[(&str, &str)], words: &[&str]) -> Result<String> {
         let mut command = Command::new("docker-compose");
-        command.current_dir(sources()).args(["--project-name", "warren", "--env-file", "/dev/null"]).args(words);
+        command.current_dir(sources()).args(["--project-name", "warren", "--env-file"]).arg(&self.settings).args(words);
         command.env("DOCKER_HOST", &self.socket).envs(settings.iter().copied());
         Finished::run(&mut command)?.success().with_context(|| format!("docker-compose {}", words.join(" ")))
     }

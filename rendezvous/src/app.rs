@@ -14,6 +14,7 @@ use warren_proto::keys::{NetworkId, UnixTime};
 
 use crate::actions;
 use crate::auth::Seal;
+use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Hub, Tunnels};
@@ -61,6 +62,7 @@ impl App {
             create_private(path).with_context(|| format!("create the database {}", path.display()))?;
         }
         let oidc = config.oidc.clone().map(Provider::new).transpose().context("prepare the OpenID provider")?;
+        backup::before_migration(&config, clock.now()).await?;
         let store = Store::open(&config.database_url).await?;
         let signer = NetworkSigner::new(&secret);
         let id = NetworkId::new(random(&mut rng));

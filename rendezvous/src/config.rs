@@ -136,6 +136,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "WARREN_DATABASE_URL_FILE")]
     #[serde(alias = "database_url_file")]
     pub database_url_file: Option<PathBuf>,
+    /// How many nightly backups stay in the data directory; 0 makes none, not even before an upgrade [default: 7]
+    #[arg(long, global = true, value_name = "COUNT", env = "WARREN_BACKUP_KEEP")]
+    #[serde(alias = "backup_keep")]
+    pub backup_keep: Option<u32>,
     /// Overlay IPv4 prefix of a new mesh [default: 100.64.0.0/10]
     #[arg(long, global = true, value_name = "PREFIX", env = "WARREN_OVERLAY_V4")]
     #[serde(alias = "overlay_v4")]
@@ -235,6 +239,8 @@ pub struct Config {
     pub database_url: DatabaseUrl,
     /// The file that says so, if one does.
     pub database_url_file: Option<PathBuf>,
+    /// How many nightly backups stay.
+    pub backup_keep: u32,
     /// Overlay IPv4 prefix of a new mesh.
     pub overlay_v4: Ipv4Net,
     /// Name of a new mesh.
@@ -307,6 +313,7 @@ impl Settings {
             oidc_ca: self.oidc_ca.or(weaker.oidc_ca),
             database_url,
             database_url_file,
+            backup_keep: self.backup_keep.or(weaker.backup_keep),
             overlay_v4: self.overlay_v4.or(weaker.overlay_v4),
             network_name: self.network_name.or(weaker.network_name),
             log: self.log.or(weaker.log),
@@ -370,6 +377,7 @@ impl Settings {
             oidc,
             database_url,
             database_url_file: self.database_url_file,
+            backup_keep: self.backup_keep.unwrap_or(DEFAULT_BACKUPS),
             overlay_v4: overlay(self.overlay_v4.unwrap_or_else(|| DEFAULT_OVERLAY.parse().expect("a valid prefix")))?,
             network_name: self.network_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "warren".to_owned()),
             log: self.log.filter(|filter| !filter.is_empty()).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
@@ -502,6 +510,8 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/warren-rendezvous";
 const DEFAULT_OVERLAY: &str = "100.64.0.0/10";
 /// sqlx reports every statement at debug and slow ones at warn; quinn and rustls speak of strangers' mistakes.
 const DEFAULT_LOG: &str = "info,sqlx=warn,quinn=error,quinn_proto=error,rustls=error";
+/// A week of nights.
+const DEFAULT_BACKUPS: u32 = 7;
 const HTTPS_PORT: u16 = 443;
 /// Registered for STUN (RFC 8489 section 18.6).
 const STUN_PORT: u16 = 3478;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXLOWER_PERMISSIVE;
+use nix::fcntl::{Flock, FlockArg};
 use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +32,57 @@ impl DataDir {
         self.0.join(name)
     }
 
+    /// Says that a server works in this directory, for as long as the answer is kept; several may at once.
+    pub fn occupy(&self) -> Result<Occupied> {
+        self.lock(FlockArg::LockSharedNonblock).with_context(|| {
+            format!("the data directory {} is being restored or copied; wait until that has ended", self.0.display())
+        })
+    }
+
+    /// Says that nobody else may work in this directory, for as long as the answer is kept.
+    pub fn seize(&self) -> Result<Occupied> {
+        self.lock(FlockArg::LockExclusiveNonblock).with_context(|| {
+            format!(
+                "a server is running on the data directory {}: stop it first (tunnels stay up without it)",
+                self.0.display()
+            )
+        })
+    }
+
+    fn lock(&self, how: FlockArg) -> Result<Occupied> {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.file(LOCK))?;
+        Ok(Occupied(Flock::lock(file, how).map_err(|(_, error)| error)?))
+    }
+
+    /// Every file of ours in it but the database and what is only of this run: keys and certificates, by name.
+    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.0).with_context(|| format!("list {}", self.0.display()))? {
+            let entry = entry.context("list the data directory")?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let is_ours = !name.starts_with('.') && !name.contains(".db") && !name.contains(BEFORE_RESTORE);
+            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                files.push((name.clone(), read(&entry.path()).with_context(|| format!("read {name}"))?));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Puts a file in its place, whole or not at all; what was there stays beside it under another name.
+    pub fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+        let (path, draft) = (self.file(name), self.file(&format!(".{name}.{}", std::process::id())));
+        let place = || {
+            write_new(&draft, content)?;
+            match fs::rename(&path, self.file(&format!("{name}{BEFORE_RESTORE}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            fs::rename(&draft, &path)
+        };
+        place().with_context(|| format!("write {}", path.display()))
+    }
+
     /// Reads a file, or makes it with `content` if it is not there. When two processes make it at once, both end with
     /// the content of the first.
     pub fn read_or_create(&self, name: &str, content: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
@@ -49,6 +101,10 @@ impl DataDir {
         read(&path).with_context(|| format!("read {}", path.display()))
     }
 }
+
+/// A directory that somebody works in; free again when dropped.
+#[derive(Debug)]
+pub struct Occupied(#[expect(dead_code, reason = "it is there to be dropped")] Flock<fs::File>);
 
 /// Makes an empty file only this user can read, unless there is one: SQLite gives its own files the mode it finds.
 pub fn create_private(path: &Path) -> io::Result<()> {
@@ -133,6 +189,9 @@ pub fn open_network_secret(dir: &DataDir, random: [u8; 32]) -> Result<[u8; 32]> 
 
 const SERVER_KEY: &str = "server.key";
 const NETWORK_KEY: &str = "network.key";
+const LOCK: &str = ".lock";
+/// Behind the name of what a restored file has replaced.
+pub const BEFORE_RESTORE: &str = ".before-restore";
 /// Longer than any file of ours, so that a wrong file is an error and not a surprise.
 const MAX_FILE: u64 = 64 * 1024;
 

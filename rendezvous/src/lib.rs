@@ -9,6 +9,7 @@ mod agents;
 mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod clock;
 mod cluster;
 pub mod commands;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and one file for each that does more than one call.
 
 mod admin;
+mod backup;
 mod db;
 mod healthcheck;
 mod key;
@@ -20,6 +21,7 @@ use crate::config::{Config, Settings};
 use crate::container;
 
 pub use admin::AdminCommand;
+pub use backup::BackupCommand;
 pub use db::DbCommand;
 pub use key::KeyCommand;
 pub use run::serve;
@@ -57,6 +59,9 @@ pub enum Command {
     /// The database
     #[command(subcommand)]
     Db(DbCommand),
+    /// Backups
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Print the settings in force and where each comes from, without secrets; exit 1 when they make no sense
     CheckConfig,
     /// Print completions for a shell
@@ -94,6 +99,7 @@ pub async fn dispatch(command: Command, config: Config) -> Result<()> {
         Command::SetupLink => setup_link::setup_link(config).await,
         Command::Admin(command) => admin::admin(config, command).await,
         Command::Healthcheck => healthcheck::healthcheck(&config).await,
+        Command::Backup(command) => backup::backup(&config, command).await,
         Command::Db(command) => db::db(&config, command).await,
         Command::CheckConfig => {
             print!("{config}");

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::control::{Listener, Services};
+use crate::keys::DataDir;
 use crate::meters::MetricsServer;
 use crate::public;
 use crate::relay::Relay;
@@ -26,6 +27,7 @@ use crate::stun::Stun;
 use crate::web_server::WebServer;
 
 pub(super) async fn run(config: Config) -> Result<()> {
+    let _occupied = DataDir::open(&config.data_dir)?.occupy()?;
     let app = open(config).await?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -87,6 +89,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
         () = keep_tidy(app) => {}
         () = keep_history(app) => {}
         () = actions::keep_delivering(app) => {}
+        () = keep_backups(app) => {}
         () = async { stop.await; drain(app).await } => {}
     }
     info!("stopping");
@@ -242,6 +245,16 @@ async fn stay_alive(app: &App) {
     }
 }
 
+async fn keep_backups(app: &App) {
+    loop {
+        // what every start would make is made when the start has proved to be no mistake
+        tokio::time::sleep(BACK_UP_CHECK).await;
+        if let Err(error) = actions::keep_backups(app).await {
+            warn!(error = format!("{error:#}"), "cannot make the nightly backup; it will be tried again");
+        }
+    }
+}
+
 /// What the person who starts the server needs to know.
 async fn greet(app: &App) -> Result<()> {
     let pin = HEXLOWER.encode(&app.server_key().pin());
@@ -268,5 +281,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// An agent reaches another server in a round trip or two, and lets go of this one three seconds later.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_WHO_IS_LEFT: Duration = Duration::from_millis(100);
+/// How often it is asked whether the newest backup is a day old.
+const BACK_UP_CHECK: Duration = Duration::from_secs(600);
 /// To tell every agent goodbye.
 const PARTING: Duration = Duration::from_secs(2);

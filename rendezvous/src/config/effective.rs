@@ -64,6 +64,7 @@ impl Config {
             ("oidc-ca", oidc.and_then(|oidc| oidc.ca.as_ref()).and_then(path)),
             ("database-url", Some(format!("{:?}", shown(&self.database_url)))),
             ("database-url-file", self.database_url_file.as_ref().and_then(path)),
+            ("backup-keep", Some(self.backup_keep.to_string())),
             ("overlay-v4", text(&self.overlay_v4)),
             ("network-name", Some(format!("{:?}", self.network_name))),
             ("webhook-allow", prefixes(&self.webhook_allow)),

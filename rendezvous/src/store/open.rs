@@ -96,6 +96,22 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens an empty database and gives it the schema of an earlier version, for what was saved under that.
+    pub async fn open_at(url: &DatabaseUrl, schema: i64) -> Result<Self, OpenError> {
+        let store = Self::connect(url).await.map_err(|source| OpenError::Connect { what: url.to_string(), source })?;
+        let done = match &store.db {
+            Engine::Sqlite(pools) => SQLITE.run_to(schema, &pools.write).await,
+            Engine::Postgres(pool) => POSTGRES.run_to(schema, pool).await,
+        };
+        done.map_err(|source| OpenError::Migrate { what: url.to_string(), source })?;
+        Ok(store)
+    }
+
+    /// Brings a database that was opened at an earlier schema to this program's.
+    pub async fn migrate_to_newest(&self, url: &DatabaseUrl) -> Result<(), OpenError> {
+        self.migrate(url).await
+    }
+
     /// Opens the database as it is.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
         let db = match url {

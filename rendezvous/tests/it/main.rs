@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 mod api;
+mod backup;
 mod browser;
 mod cluster;
 mod common;
 mod control;
+mod crash;
 mod history;
 mod meters;
 mod program;

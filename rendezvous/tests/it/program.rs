@@ -20,18 +20,18 @@ fn program(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(dir: &Path, arguments: &[&str]) -> Output {
     program(dir, arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A server on ports of its own, killed when the test is done with it.
-struct Server {
-    child: Child,
-    ready: String,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) ready: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -44,7 +44,7 @@ impl Server {
         Self::start_with(dir, quic, &[])
     }
 
-    fn start_with(dir: &Path, quic: &str, more: &[&str]) -> Self {
+    pub(crate) fn start_with(dir: &Path, quic: &str, more: &[&str]) -> Self {
         let mut child =
             program(dir, &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", quic])
                 .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
@@ -295,7 +295,8 @@ fn mistakes_end_with_a_reason_and_a_code() {
         (vec!["db", "status", "--database-url", "sqlite:///nonexistent/x.db"], 1, "no database"),
         (vec!["healthcheck", "--web-listen", "127.0.0.1:1"], 1, "127.0.0.1:1"),
         (vec!["db", "copy"], 2, "copy"),
-        (vec!["backup", "create", "x"], 2, "backup"),
+        (vec!["backup", "create", "/nonexistent/x"], 1, "/nonexistent/x"),
+        (vec!["backup", "restore", "/nonexistent/x"], 1, "/nonexistent/x"),
     ] {
         let output = output(&dir.path().join("data"), &arguments);
         let stderr = text(&output.stderr);
@@ -456,4 +457,36 @@ fn the_first_owner_is_made_from_settings_once() {
 
     assert!(!first.contains("/setup#"), "{first}");
     assert_eq!(text(&output(dir.path(), &["admin", "list"]).stdout), "ada\towner\tactive\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mesh_moves_to_another_database_and_nobody_enrols_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let copy = format!("sqlite://{}", dir.path().join("copy.db").display());
+    let to = crate::store::postgres().await.unwrap_or(copy);
+    let mut server = Server::start(&data);
+    let invite: Invite = text(&output(&data, &["key", "create"]).stdout).trim().parse().unwrap();
+    let joined = Agent::enrol(&invite, 1, "laptop").await.unwrap().welcome;
+
+    let refused = output(&data, &["db", "copy", "--to", &to]);
+    server.signal("-TERM");
+    assert_eq!(server.wait(), Some(0));
+    let copied = output(&data, &["db", "copy", "--to", &to]);
+    let again = output(&data, &["db", "copy", "--to", &to]);
+    let _server = Server::start_with(&data, &invite.servers[0], &["--database-url", &to]);
+
+    assert!(text(&refused.stderr).contains("stop it first"), "{refused:?}");
+    assert!(copied.status.success() && text(&copied.stdout).contains("device: 1\n"), "{copied:?}");
+    assert!(text(&again.stderr).contains("has a mesh in it already"), "{again:?}");
+    let network = &joined.network;
+    let now = warren_proto::keys::UnixTime::new(std::time::UNIX_EPOCH.elapsed().unwrap());
+    let certificate = warren_proto::certificate::VerifiedCertificate::verify(
+        &joined.certificate,
+        &network.id,
+        &network.signing_key,
+        now,
+    );
+    let back = Agent::hello(&invite, 1, certificate.unwrap().node, 0).await.unwrap();
+    assert_eq!(back.welcome.certificate, joined.certificate);
 }

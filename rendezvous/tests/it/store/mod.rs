@@ -1,6 +1,8 @@
 //! The store on both engines: SQLite always, PostgreSQL when `WARREN_TEST_POSTGRES` names a server where databases may be
 //! made (`postgres://user@host/postgres`).
 
+mod copies;
+mod schemas;
 mod stories;
 
 use std::collections::BTreeMap;
@@ -11,20 +13,32 @@ use warren_rendezvous::store::{DatabaseUrl, OpenError, STATEMENTS, Store};
 /// One database of each engine that is there, empty and migrated.
 async fn stores() -> Vec<(tempfile::TempDir, Store)> {
     let mut stores = Vec::new();
-    let dir = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::Sqlite(dir.path().join("warren.db"));
-    stores.push((dir, Store::open(&url).await.unwrap()));
-    if let Some(server) = std::env::var_os("WARREN_TEST_POSTGRES") {
-        let server = server.into_string().unwrap();
-        let name = format!("warren_test_{}", uuid::Uuid::new_v4().simple());
-        let admin = sqlx::PgPool::connect(&server).await.unwrap();
-        admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        admin.close().await;
-        let (base, _) = server.rsplit_once('/').unwrap();
-        let url = DatabaseUrl::Postgres(format!("{base}/{name}"));
-        stores.push((tempfile::tempdir().unwrap(), Store::open(&url).await.unwrap()));
+    for (dir, url) in databases().await {
+        stores.push((dir, Store::open(&url).await.unwrap()));
     }
     stores
+}
+
+/// A place for a database of each engine that is there.
+pub(crate) async fn databases() -> Vec<(tempfile::TempDir, DatabaseUrl)> {
+    let dir = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(dir.path().join("warren.db"));
+    let mut databases = vec![(dir, url)];
+    if let Some(url) = postgres().await {
+        databases.push((tempfile::tempdir().unwrap(), DatabaseUrl::Postgres(url)));
+    }
+    databases
+}
+
+/// A new PostgreSQL database, if there is a server for tests.
+pub(crate) async fn postgres() -> Option<String> {
+    let server = std::env::var_os("WARREN_TEST_POSTGRES")?.into_string().unwrap();
+    let name = format!("warren_test_{}", uuid::Uuid::new_v4().simple());
+    let admin = sqlx::PgPool::connect(&server).await.unwrap();
+    admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    admin.close().await;
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Some(format!("{base}/{name}"))
 }
 
 #[tokio::test]
