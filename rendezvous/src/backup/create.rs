@@ -44,7 +44,7 @@ pub async fn create(store: &Store, config: &Config, file: &Path, now: UnixTime) 
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at: created_at.format(&Rfc3339).context("write the date")?,
-        engine: store.engine().to_owned(),
+        engine: config.database_url.engine().to_owned(),
         schema,
         tables,
         entries: std::collections::BTreeMap::new(),
