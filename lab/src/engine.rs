@@ -133,11 +133,11 @@ impl Drop for Engine {
 fn bootstrap(root: &Path, packages: &[&str]) -> Result<()> {
     fs::create_dir_all(root)?;
     let mut command = Command::new("debootstrap");
-    command.args(["--variant=minbase", "bookworm"]);
+    command.arg("--variant=minbase");
     if !packages.is_empty() {
         command.arg(format!("--include={}", packages.join(",")));
     }
-    shell::run(command.arg(root)).context("make a base image")?;
+    shell::run(command.arg("bookworm").arg(root)).context("make a base image")?;
     for leftover in ["var/cache/apt/archives", "var/lib/apt/lists"] {
         let _ = fs::remove_dir_all(root.join(leftover));
     }
