@@ -124,8 +124,8 @@ pub enum LogFormat {
 /// `warren up`.
 #[derive(Args, Debug)]
 pub struct UpArgs {
-    /// The invite from the dashboard; needed the first time only
-    #[arg(value_name = "INVITE", conflicts_with = "key")]
+    /// The first time: the invite from the dashboard, or the server's address to be let in by a person
+    #[arg(value_name = "INVITE | URL", conflicts_with = "key")]
     pub invite: Option<String>,
     /// Where the invite is: itself, file:PATH, env:NAME, or - for standard input
     #[arg(long, value_name = "KEY")]
@@ -133,9 +133,12 @@ pub struct UpArgs {
     /// Name of this device in the mesh [default: the host name]
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Give up after this long
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
+    /// The key of the server at URL, where TLS does not vouch for it; the dashboard shows it
+    #[arg(long, value_name = "KEY")]
+    pub server_key: Option<String>,
+    /// Give up after this long [default: 30s; 16m where a person is to let the device in]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// `--json`.

@@ -93,6 +93,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The proxies of our own environment, for commands that ask a web server themselves.
+pub fn proxies_of_environment() -> Result<Proxies, Failure> {
+    proxies(&variable)
+}
+
 /// What the usual variables say, in either spelling.
 fn proxies(read: &dyn Fn(&str) -> Option<String>) -> Result<Proxies, Failure> {
     let first = |names: &[&str]| {

@@ -23,8 +23,14 @@ pub enum Request {
     Up {
         /// The pasted invite.
         invite: Option<String>,
+        /// The server that is asked to let this device in, where there is no invite.
+        #[serde(default)]
+        server: Option<Rendezvous>,
         /// Name to enrol under.
         hostname: Option<String>,
+        /// Answer with `Asked` once a person is to decide, rather than when one has.
+        #[serde(default)]
+        wants_code: bool,
         /// When to stop waiting.
         timeout_ms: u64,
     },
@@ -72,8 +78,28 @@ pub enum Reply {
     Pong(Pong),
     /// To `Path`.
     Path(PathReport),
+    /// A person is to let this device in.
+    Asked {
+        /// What they type.
+        code: String,
+        /// Where they type it.
+        url: String,
+        /// How long it is good for.
+        expires_in_s: u32,
+    },
     /// It is not done.
     Failed(Failure),
+}
+
+/// A server that is known by its address and key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rendezvous {
+    /// "host:port" of the control plane, in order of preference.
+    pub servers: Vec<String>,
+    /// Origin of its web server.
+    pub web: String,
+    /// SHA-256 of its public key.
+    pub pin: [u8; 32],
 }
 
 /// A request on its way to the one who answers. When the caller goes away, `reply.is_closed()`.

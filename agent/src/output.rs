@@ -11,6 +11,9 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+
 use crate::config;
 use crate::report::{Path, PathKind, Peer, Pong, State, Status};
 
@@ -62,6 +65,29 @@ pub fn status(status: &Status, colour: Colour) -> String {
     rows.extend(status.peers.iter().map(|peer| peer_row(peer, status.rendezvous.connected)));
     text.push('\n');
     text.push_str(&table(&rows, colour));
+    text
+}
+
+/// `warren up`, while a person is to let this device in.
+pub fn asked(code: &str, url: &str, left: Duration, colour: Colour) -> String {
+    let code: String = code.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    let url: String = url.chars().filter(char::is_ascii_graphic).collect();
+    let link = format!("{url}?code={code}");
+    let minutes = left.as_secs().div_ceil(60);
+    let mut text = format!("Somebody who runs this network lets this device in. Open\n\n    {link}\n\n");
+    let _ = writeln!(
+        text,
+        "or type the code {} there. It is good for {minutes} minutes.",
+        colour.paint(Style::Bold, &code)
+    );
+    if colour == Colour::Ansi
+        && let Ok(picture) = QrCode::with_error_correction_level(&link, EcLevel::L)
+    {
+        // black on white whatever the terminal's colours are: that is what cameras look for
+        let picture = picture.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+        let _ = write!(text, "\n{picture}\n");
+    }
+    text.push_str("\nWaiting ...\n");
     text
 }
 

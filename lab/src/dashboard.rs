@@ -32,6 +32,22 @@ impl<'a> Dashboard<'a> {
         line.map(str::to_owned).with_context(|| format!("no line to paste in {page}"))
     }
 
+    /// Lets in the device that waits with this code, under the name that it gives itself.
+    pub fn let_in(&self, code: &str) -> Result<()> {
+        self.submit(
+            &format!("/activate?code={code}"),
+            "/activate/approve",
+            &[("code", code), ("name", ""), ("tags", "")],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps out the device that waits with this code.
+    pub fn keep_out(&self, code: &str) -> Result<()> {
+        self.submit(&format!("/activate?code={code}"), "/activate/deny", &[("code", code)])?;
+        Ok(())
+    }
+
     /// Revokes a device by its id.
     pub fn revoke(&self, device: &str) -> Result<()> {
         let path = format!("/devices/{device}/revoke");

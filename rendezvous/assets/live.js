@@ -56,6 +56,14 @@ function counterpart(before, after) {
   return controls.find((control) => name(control) && name(control) === name(focused)) ?? controls[index];
 }
 
+/** What a person has ticked stays so. @param {Element} before @param {Element} after */
+function keepChoices(before, after) {
+  for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (before.querySelectorAll("input[type=checkbox]:checked"))) {
+    const same = [...after.querySelectorAll("input")].find((other) => other.name === box.name && other.value === box.value);
+    if (same) same.checked = true;
+  }
+}
+
 /** @param {string} html */
 function patch(html) {
   const template = document.createElement("template");
@@ -63,6 +71,7 @@ function patch(html) {
   const next = template.content.firstElementChild;
   const current = next && document.getElementById(next.id);
   if (!next || !current) return;
+  keepChoices(current, next);
   const focus = current.contains(document.activeElement) ? counterpart(current, next) : undefined;
   // what the reader has opened stays open
   for (const { id } of current.querySelectorAll("details[id][open]")) next.querySelector(`#${id}`)?.setAttribute("open", "");
@@ -70,6 +79,7 @@ function patch(html) {
   if (next.matches("[data-fresh]")) next.classList.add("fresh");
   focus?.focus({ preventScroll: true });
   tellTimes(next);
+  document.dispatchEvent(new Event("patched"));
 }
 
 function open() {

@@ -23,6 +23,7 @@ use crate::limits::SourceLimit;
 use crate::meters::Meters;
 use crate::oidc::Provider;
 use crate::relay::Table;
+use crate::roster::{Devices, Roster};
 use crate::store::{DatabaseUrl, NetworkRow, Store};
 use crate::voucher::Vouchers;
 
@@ -41,6 +42,7 @@ struct Inner {
     seal: Seal,
     oidc: Option<Provider>,
     network: NetworkRow,
+    network_name: Mutex<String>,
     hub: Hub,
     enrolments: Mutex<SourceLimit>,
     tunnels: Tunnels,
@@ -49,6 +51,7 @@ struct Inner {
     meters: Meters,
     started_at: UnixTime,
     outbox: Notify,
+    roster: Roster,
 }
 
 impl App {
@@ -86,6 +89,7 @@ impl App {
             signer,
             seal: Seal::new(&secret),
             oidc,
+            network_name: Mutex::new(network.name.clone()),
             network,
             hub,
             enrolments,
@@ -95,6 +99,7 @@ impl App {
             meters: Meters::default(),
             started_at,
             outbox: Notify::new(),
+            roster: Roster::default(),
         })))
     }
 
@@ -138,6 +143,16 @@ impl App {
         &self.0.network
     }
 
+    /// What people call the mesh.
+    pub fn network_name(&self) -> String {
+        self.0.network_name.lock().expect("nothing panics while it holds the name").clone()
+    }
+
+    /// People call it otherwise from now on.
+    pub(crate) fn set_network_name(&self, name: &str) {
+        name.clone_into(&mut self.0.network_name.lock().expect("nothing panics while it holds the name"));
+    }
+
     /// Who is connected, and what they report.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
@@ -171,6 +186,11 @@ impl App {
     /// Wakes who tells the webhooks.
     pub fn outbox(&self) -> &Notify {
         &self.0.outbox
+    }
+
+    /// Every active device, by name, for those who only read.
+    pub(crate) async fn devices(&self) -> crate::store::Result<Devices> {
+        self.0.roster.devices(&self.0.store).await
     }
 
     /// Wall-clock time.

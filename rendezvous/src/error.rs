@@ -51,6 +51,15 @@ pub enum Error {
     /// No such device.
     #[error("there is no such device")]
     DeviceUnknown,
+    /// Somebody said no to a device that asked to be let in.
+    #[error("somebody who runs this network did not let the device in")]
+    EnrolmentDenied,
+    /// Nobody let the device in in time.
+    #[error("nobody let the device in within 15 minutes; ask again when somebody is there")]
+    EnrolmentExpired,
+    /// No device asks with this code.
+    #[error("no device waits with this code; it is good for 15 minutes, so ask for a new one on the device")]
+    EnrolmentUnknown,
     /// Not a pattern for words like "device.revoke".
     #[error("an event is a word as `device.revoke`, or a pattern as `device.*`")]
     EventInvalid,
@@ -129,6 +138,9 @@ pub enum Error {
     /// Not words for groups.
     #[error("a tag is a word of letters, digits and any of - _ . : /, at most 63 bytes; a device has at most 32")]
     TagsInvalid,
+    /// More devices ask to be let in than anybody looks through.
+    #[error("too many devices wait to be let in; try again in a quarter of an hour, or use an invite")]
+    TooManyAsk,
     /// No such thing, or not for them.
     #[error("there is no such thing")]
     Unknown,

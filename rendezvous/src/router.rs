@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::auth::Client;
+use crate::origin;
 use crate::{api, control, meters, web};
 
 /// Everything the web listener serves.
@@ -21,8 +25,16 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", api::router(app.clone()))
         .merge(control::router(app.clone()))
         .merge(web::router(app.clone(), api::document()))
+        .layer(middleware::from_fn_with_state(app.clone(), remember_origin))
         .layer(middleware::from_fn_with_state(app.clone(), web::secure))
         .layer(middleware::from_fn_with_state(app, meters::measure))
+}
+
+/// Has whatever the request changes be logged with where it comes from.
+async fn remember_origin(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(client) = Client::from_request_parts(&mut parts, &app).await;
+    origin::within(client.address, next.run(Request::from_parts(parts, body))).await
 }
 
 /// `GET /readyz`: whether the database answers; the listeners are open before this one is.

@@ -2,7 +2,7 @@
 # Installs the Warren agent that {{ base }} gives out, starts it, and lets this device join.
 #
 #   sh install.sh INVITE        install, start, join with this invite
-#   sh install.sh               install and start
+#   sh install.sh               install, start, show a code by which somebody lets this device in
 #   sh install.sh --uninstall   leave the mesh and remove everything that this script has installed
 #
 # The work is done in functions, and the last line calls the first of them: half a download does nothing.
@@ -10,6 +10,8 @@ set -eu
 
 SERVER='{{ base }}'
 VERSION='{{ version }}'
+# SHA-256 of the key that the server proves to agents.
+SERVER_KEY='{{ server_key }}'
 # SHA-256 of the programs; empty where the server has none. They came with this script, so that they decide what is
 # installed: who answers the download need not be trusted.
 SHA256_X86_64='{{ sha256_x86_64 }}'
@@ -36,7 +38,7 @@ main() {
 usage() {
     cat <<'END'
 sh install.sh INVITE        install the Warren agent, start it, join with this invite
-sh install.sh               install the agent and start it
+sh install.sh               install it, start it, show a code by which somebody lets this device in
 sh install.sh --uninstall   leave the mesh and remove everything that this script has installed
 END
 }
@@ -63,11 +65,7 @@ install_and_join() {
     fi
     start
     wait_for_daemon
-    if [ -n "$invite" ]; then
-        join "$invite"
-    else
-        say "installed and running. To join: sudo warren up INVITE"
-    fi
+    join "$invite"
 }
 
 need_linux() {
@@ -213,7 +211,11 @@ wait_for_daemon() {
 # The invite goes by standard input: the arguments of a process are everybody's to read.
 join() {
     code=0
-    printf '%s' "$1" | "$PROGRAM" up --key - || code=$?
+    if [ -n "$1" ]; then
+        printf '%s' "$1" | "$PROGRAM" up --key - || code=$?
+    else
+        "$PROGRAM" up "$SERVER" --server-key "$SERVER_KEY" </dev/null || code=$?
+    fi
     [ "$code" -eq 0 ] && return 0
     printf '%s\n' "warren: the agent is installed and runs, but this device did not join; the reason is above" >&2
     exit "$code"

@@ -136,6 +136,7 @@ impl World {
             | ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
             | ToAgent::Ping { .. }
+            | ToAgent::Pending(_)
             | ToAgent::Refused(_)
             | ToAgent::Retry(_)
             | ToAgent::Start(_)

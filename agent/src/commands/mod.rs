@@ -1,6 +1,7 @@
 //! One file a command: each asks the daemon over `ipc`, prints the answer, and decides the exit code.
 
 mod bugreport;
+mod discover;
 mod doctor;
 mod down;
 mod ip;

@@ -271,6 +271,8 @@ fn is_worth_retrying(code: RefusedCode, opening: &Opening) -> bool {
         | RefusedCode::Unavailable
         | RefusedCode::Unspecified => true,
         RefusedCode::DeviceRevoked
+        | RefusedCode::EnrolmentDenied
+        | RefusedCode::EnrolmentExpired
         | RefusedCode::InviteExpired
         | RefusedCode::InviteUnknown
         | RefusedCode::InviteUsed

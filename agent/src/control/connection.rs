@@ -193,7 +193,7 @@ fn first_message(opening: &Opening, identity: &Identity, proof: [u8; 64], revisi
     match opening {
         Opening::Enroll { secret, hostname } => ToServer::Enroll(Enroll {
             protocol: PROTOCOL,
-            secret: secret.to_vec(),
+            secret: secret.as_ref().map(|secret| secret.to_vec()).unwrap_or_default(),
             identity_key: identity.identity.public(),
             static_key: identity.static_secret.public(),
             proof,

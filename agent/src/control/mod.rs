@@ -29,7 +29,7 @@ pub use client::{Admit, Client, Parts};
 pub use connection::{Link, Transport};
 pub use proxy::{Exceptions, InvalidProxy, Proxies, Proxy};
 pub use reach::Unreached;
-pub use tunnel::believing_any_certificate;
+pub use tunnel::{WebOrigin, believing_any_certificate};
 
 /// Where the server is and which key it must prove.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,8 +49,8 @@ pub struct ServerPlace {
 pub enum Opening {
     /// This device wants to become part of the mesh.
     Enroll {
-        /// Of the invite.
-        secret: Zeroizing<[u8; 16]>,
+        /// Of the invite; without one, a person decides.
+        secret: Option<Zeroizing<[u8; 16]>>,
         /// Name it would like.
         hostname: String,
     },

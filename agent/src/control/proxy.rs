@@ -41,7 +41,7 @@ pub struct InvalidProxy;
 
 impl Proxies {
     /// The proxy on the way to a host.
-    pub(super) fn towards(&self, host: &str, is_tls: bool) -> Option<&Proxy> {
+    pub fn towards(&self, host: &str, is_tls: bool) -> Option<&Proxy> {
         let proxy = if is_tls { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.except.covers(host))
     }
@@ -74,7 +74,7 @@ impl Proxy {
     }
 
     /// Opens a way through the proxy.
-    pub(super) async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+    pub async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.write_all(self.request(host, port).as_bytes()).await?;
         let mut head = Vec::new();

@@ -51,16 +51,17 @@ pub(super) struct Tunnel {
 
 /// The origin of a web server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Origin<'a> {
-    is_tls: bool,
-    host: &'a str,
-    port: u16,
+#[expect(missing_docs, reason = "the names say it")]
+pub struct WebOrigin<'a> {
+    pub is_tls: bool,
+    pub host: &'a str,
+    pub port: u16,
 }
 
 impl Tunnel {
     /// Opens a WebSocket to a web origin, for the agent's UDP port.
     pub(super) async fn open(place: &ServerPlace, web: &str, proxies: &Proxies, udp_port: u16) -> io::Result<Self> {
-        let origin = Origin::parse(web).ok_or_else(|| io::Error::other("not the address of a web server"))?;
+        let origin = WebOrigin::parse(web).ok_or_else(|| io::Error::other("not the address of a web server"))?;
         let stream = match proxies.towards(origin.host, origin.is_tls) {
             Some(proxy) => {
                 debug!(proxy = proxy.place(), "by way of a proxy");
@@ -100,8 +101,9 @@ impl Drop for Tunnel {
     }
 }
 
-impl<'a> Origin<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+impl<'a> WebOrigin<'a> {
+    /// Of a URL, wherever in it that leads.
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (is_tls, rest) = match text.split_once("://")? {
             ("https", rest) => (true, rest),
             ("http", rest) => (false, rest),
@@ -111,10 +113,15 @@ impl<'a> Origin<'a> {
         let (host, port) = split_port(place, if is_tls { 443 } else { 80 })?;
         Some(Self { is_tls, host, port })
     }
+
+    /// "host:port", as a URL has it.
+    pub fn authority(&self) -> String {
+        join(self.host, self.port)
+    }
 }
 
 /// Connects to an origin: to the server's addresses of before, if its name has none now.
-async fn connect(origin: &Origin<'_>, remembered: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn connect(origin: &WebOrigin<'_>, remembered: &[SocketAddr]) -> io::Result<TcpStream> {
     match tokio::net::lookup_host((origin.host, origin.port)).await {
         Ok(addresses) => TcpStream::connect(&*addresses.collect::<Vec<_>>()).await,
         Err(error) if remembered.is_empty() => Err(error),
@@ -134,7 +141,10 @@ async fn local_end(udp_port: u16) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(origin: &Origin<'_>, stream: S) -> io::Result<WebSocketStream<S>> {
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    origin: &WebOrigin<'_>,
+    stream: S,
+) -> io::Result<WebSocketStream<S>> {
     let scheme = if origin.is_tls { "wss" } else { "ws" };
     let url = format!("{scheme}://{}{PATH}", join(origin.host, origin.port));
     let mut request = url.into_client_request().map_err(io::Error::other)?;
@@ -335,13 +345,13 @@ mod tests {
 
     #[test]
     fn an_origin_is_a_scheme_a_host_and_a_port() {
-        let origin = |is_tls, host, port| Some(Origin { is_tls, host, port });
+        let origin = |is_tls, host, port| Some(WebOrigin { is_tls, host, port });
 
-        assert_eq!(Origin::parse("https://vpn.example.org"), origin(true, "vpn.example.org", 443));
-        assert_eq!(Origin::parse("https://192.0.2.1:8443/devices"), origin(true, "192.0.2.1", 8443));
-        assert_eq!(Origin::parse("http://[2001:db8::1]"), origin(false, "2001:db8::1", 80));
+        assert_eq!(WebOrigin::parse("https://vpn.example.org"), origin(true, "vpn.example.org", 443));
+        assert_eq!(WebOrigin::parse("https://192.0.2.1:8443/devices"), origin(true, "192.0.2.1", 8443));
+        assert_eq!(WebOrigin::parse("http://[2001:db8::1]"), origin(false, "2001:db8::1", 80));
         for bad in ["", "vpn.example.org", "ftp://a", "https://", "https://a b", "https://[::1", "https://a:99999"] {
-            assert_eq!(Origin::parse(bad), None, "{bad}");
+            assert_eq!(WebOrigin::parse(bad), None, "{bad}");
         }
     }
 }

@@ -30,7 +30,8 @@ impl Client {
     pub async fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
         match self.exchange(request).await? {
             Reply::Failed(failure) => Err(failure),
-            reply @ (Reply::Counters(_)
+            reply @ (Reply::Asked { .. }
+            | Reply::Counters(_)
             | Reply::Log(_)
             | Reply::Netcheck(_)
             | Reply::Path(_)

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 use warren_proto::certificate::{CertificateError, VerifiedCertificate};
-use warren_proto::control::{Enrolled, Map, Network, Refused, RefusedCode, Servers, ToAgent, Welcome, usual_web};
+use warren_proto::control::{
+    Enrolled, Map, Network, Pending, Refused, RefusedCode, Servers, ToAgent, Welcome, usual_web,
+};
 use warren_proto::node::{Forwarding, LocalDevice, Node};
 use zeroize::Zeroizing;
 
@@ -51,6 +53,10 @@ pub(super) struct Attachment {
     pub(super) dashboard: Option<String>,
     /// Relays named in the last greeting; their frames are taken though the connection may be down.
     pub(super) relays: Vec<SocketAddr>,
+    /// Whether it asks to be let in without an invite.
+    pub(super) asks: bool,
+    /// What the server said while a person decides.
+    pub(super) pending: Option<Pending>,
     /// The core; `None` until there is a certificate.
     pub(super) mesh: Option<Mesh>,
 }
@@ -144,6 +150,7 @@ impl SlowPath {
             admit: Box::new(move |servers: &[SocketAddr]| quic.set_servers(servers.iter().copied())),
             proxies: self.tools.config.proxies.clone(),
         };
+        let asks = matches!(opening, Opening::Enroll { secret: None, .. });
         let client = Client::start(parts, place.clone(), opening);
         self.problem = None;
         self.attachment = Some(Attachment {
@@ -153,6 +160,8 @@ impl SlowPath {
             welcome: None,
             dashboard: None,
             relays: Vec::new(),
+            asks,
+            pending: None,
             mesh: None,
         });
         Ok(())
@@ -232,6 +241,13 @@ impl SlowPath {
             ToAgent::Servers(servers) => self.handle_servers(servers),
             ToAgent::Observed(observed) => self.note_observed(observed),
             ToAgent::Ping { peer, token } => self.ping_for_server(peer, token),
+            ToAgent::Pending(pending) => {
+                info!("a person is to let this device in");
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.pending = Some(pending);
+                }
+                self.tell_code();
+            }
             message @ (ToAgent::PairOpened(_)
             | ToAgent::PeerCandidates { .. }
             | ToAgent::Presence(_)
@@ -467,9 +483,14 @@ impl SlowPath {
         self.attachment.as_mut()?.mesh.as_mut()
     }
 
-    /// Starts to enrol with an invite's secret.
-    pub(super) fn enrol(&mut self, place: ServerPlace, secret: [u8; 16], hostname: String) -> Result<(), Failure> {
-        self.connect(place, Opening::Enroll { secret: Zeroizing::new(secret), hostname })
+    /// Starts to enrol with an invite's secret, or asks to be let in.
+    pub(super) fn enrol(
+        &mut self,
+        place: ServerPlace,
+        secret: Option<[u8; 16]>,
+        hostname: String,
+    ) -> Result<(), Failure> {
+        self.connect(place, Opening::Enroll { secret: secret.map(Zeroizing::new), hostname })
     }
 
     fn verify_now(&self, bytes: &[u8], network: &Network) -> Result<VerifiedCertificate, Failure> {

@@ -4,25 +4,28 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use warren_proto::certificate::is_valid_name;
-use warren_proto::control::{Invite, Pinged, ToServer};
+use warren_proto::control::{Invite, Pending, Pinged, ToServer};
 use warren_proto::keys::NodeId;
 
 use super::SlowPath;
-use super::waiting::{Asker, Caller, Ping};
+use super::waiting::{Asker, Caller, Ping, Up};
 use crate::control::ServerPlace;
 use crate::exit::{Exit, Failure};
-use crate::ipc::{Call, Reply, Request};
+use crate::ipc::{Call, Rendezvous, Reply, Request};
 use crate::state::Wanted;
 
 impl SlowPath {
     pub(super) async fn handle_call(&mut self, call: Call) {
         let Call { request, reply } = call;
         match request {
-            Request::Up { invite, hostname, timeout_ms } => {
+            Request::Up { invite, server, hostname, wants_code, timeout_ms } => {
                 let until = self.deadline(timeout_ms);
-                match self.up(invite, hostname).await {
+                match self.up(invite, server, hostname).await {
                     Ok(()) if self.is_connected() => answer(reply, Reply::Status(Box::new(self.status()))),
-                    Ok(()) => self.waiting.ups.push((reply, until)),
+                    Ok(()) => {
+                        self.waiting.ups.push(Up { caller: reply, wants_code, until });
+                        self.tell_code();
+                    }
                     Err(failure) => answer(reply, Reply::Failed(failure)),
                 }
             }
@@ -66,6 +69,15 @@ impl SlowPath {
         let callers = self.waiting.take_ups();
         for caller in callers {
             answer(caller, Reply::Status(Box::new(self.status())));
+        }
+    }
+
+    /// A person is to let this device in: tells those who wait for the code, as soon as there is one.
+    pub(super) fn tell_code(&mut self) {
+        let Some(pending) = self.attachment.as_ref().and_then(|attachment| attachment.pending.clone()) else { return };
+        for caller in self.waiting.take_wanting_code() {
+            let Pending { code, url, expires_in_s } = pending.clone();
+            answer(caller, Reply::Asked { code, url, expires_in_s });
         }
     }
 
@@ -128,19 +140,33 @@ impl SlowPath {
         answer(caller, self.logged_out(remark));
     }
 
-    async fn up(&mut self, invite: Option<String>, hostname: Option<String>) -> Result<(), Failure> {
+    async fn up(
+        &mut self,
+        invite: Option<String>,
+        server: Option<Rendezvous>,
+        hostname: Option<String>,
+    ) -> Result<(), Failure> {
         let hostname = hostname.map(|name| checked_name(&name)).transpose()?;
         let invite = invite.map(|word| word.parse::<Invite>()).transpose();
         let invite = invite.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-        match (&self.state.enrolment, invite) {
+        let wanted = match (invite, server) {
+            (Some(Invite { servers, web, pin, secret }), _) => Some((place(servers, web, pin), Some(secret))),
+            (None, Some(Rendezvous { servers, web, pin })) => Some((place(servers, web, pin), None)),
+            (None, None) => None,
+        };
+        match (&self.state.enrolment, wanted) {
             (None, None) => Err(self.not_enrolled()),
-            (None, Some(invite)) => self.start_enrolment(invite, hostname).await,
-            (Some(enrolment), Some(invite)) if enrolment.pin != invite.pin => Err(Failure::new(
+            // asked already, and still waiting for a person
+            (None, Some((place, None))) if self.is_asking(&place) => Ok(()),
+            (None, Some((place, secret))) => self.start_enrolment(place, secret, hostname).await,
+            (Some(enrolment), Some((place, _))) if enrolment.pin != place.pin => Err(Failure::new(
                 Exit::Failure,
                 format!("this device is enrolled already, in the mesh of {}", enrolment.servers.join(", ")),
             )
-            .remedy("Run `warren logout` first, then `warren up INVITE` again.")),
-            (Some(_), Some(invite)) if self.is_unknown_to_server() => self.start_enrolment(invite, hostname).await,
+            .remedy("Run `warren logout` first, then `warren up` again.")),
+            (Some(_), Some((place, secret))) if self.is_unknown_to_server() => {
+                self.start_enrolment(place, secret, hostname).await
+            }
             (Some(_), _) => self.connect_enrolled().await,
         }
     }
@@ -159,10 +185,18 @@ impl SlowPath {
         }
     }
 
-    async fn start_enrolment(&mut self, invite: Invite, hostname: Option<String>) -> Result<(), Failure> {
+    async fn start_enrolment(
+        &mut self,
+        place: ServerPlace,
+        secret: Option<[u8; 16]>,
+        hostname: Option<String>,
+    ) -> Result<(), Failure> {
         self.detach().await;
-        let place = ServerPlace { names: invite.servers, remembered: Vec::new(), web: invite.web, pin: invite.pin };
-        self.enrol(place, invite.secret, hostname.unwrap_or_else(host_name))
+        self.enrol(place, secret, hostname.unwrap_or_else(host_name))
+    }
+
+    fn is_asking(&self, place: &ServerPlace) -> bool {
+        self.attachment.as_ref().is_some_and(|attachment| attachment.asks && attachment.place.pin == place.pin)
     }
 
     async fn down(&mut self) {
@@ -268,6 +302,10 @@ impl SlowPath {
 fn answer(caller: Caller, reply: Reply) {
     // A caller that went away needs no answer.
     let _ = caller.send(reply);
+}
+
+fn place(names: Vec<String>, web: String, pin: [u8; 32]) -> ServerPlace {
+    ServerPlace { names, remembered: Vec::new(), web, pin }
 }
 
 fn unknown(peer: &str) -> Failure {

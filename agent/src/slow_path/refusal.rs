@@ -38,6 +38,8 @@ pub(super) fn is_passing(code: RefusedCode) -> bool {
         RefusedCode::RateLimited | RefusedCode::Unavailable => true,
         RefusedCode::DeviceRevoked
         | RefusedCode::DeviceUnknown
+        | RefusedCode::EnrolmentDenied
+        | RefusedCode::EnrolmentExpired
         | RefusedCode::InviteExpired
         | RefusedCode::InviteUnknown
         | RefusedCode::InviteUsed
@@ -53,6 +55,10 @@ pub(super) fn is_passing(code: RefusedCode) -> bool {
 /// What a refusal means to the person at the keyboard.
 pub(super) fn refusal(refused: &Refused) -> Failure {
     let (text, remedy) = match refused.code {
+        // the server's own words, which the dashboard shows too
+        RefusedCode::EnrolmentDenied | RefusedCode::EnrolmentExpired => {
+            (refused.text.as_str(), "Ask whoever runs it, or use an invite: `warren up INVITE`.")
+        }
         RefusedCode::InviteUnknown => (
             "the server does not know this invite",
             "Check that it was pasted whole, or make another in the dashboard.",
@@ -99,7 +105,9 @@ pub(super) fn problem_code(code: RefusedCode) -> &'static str {
         RefusedCode::DeviceRevoked => "device-revoked",
         RefusedCode::DeviceUnknown => "device-unknown",
         RefusedCode::Replaced => "replaced",
-        RefusedCode::InviteExpired
+        RefusedCode::EnrolmentDenied
+        | RefusedCode::EnrolmentExpired
+        | RefusedCode::InviteExpired
         | RefusedCode::InviteUnknown
         | RefusedCode::InviteUsed
         | RefusedCode::NameTaken

@@ -16,7 +16,7 @@ pub(super) type Caller = oneshot::Sender<Reply>;
 #[derive(Default)]
 pub(super) struct Waiting {
     /// For the device to be connected.
-    pub(super) ups: Vec<(Caller, Instant)>,
+    pub(super) ups: Vec<Up>,
     /// For a peer's answer, by the token of the ping.
     pub(super) pings: BTreeMap<u64, Ping>,
     /// For the network to be measured.
@@ -24,6 +24,14 @@ pub(super) struct Waiting {
     /// For the server to know of our leaving.
     pub(super) logout: Option<(Caller, Instant)>,
     last_token: u64,
+}
+
+/// Somebody who waits for the connection.
+pub(super) struct Up {
+    pub(super) caller: Caller,
+    /// Goes on waiting only when a person need not decide first.
+    pub(super) wants_code: bool,
+    pub(super) until: Instant,
 }
 
 /// A ping under way.
@@ -56,7 +64,7 @@ impl Waiting {
 
     /// The next deadline.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let ups = self.ups.iter().map(|(_, until)| *until);
+        let ups = self.ups.iter().map(|up| up.until);
         let pings = self.pings.values().map(|ping| ping.until);
         let logout = self.logout.iter().map(|(_, until)| *until);
         ups.chain(pings).chain(logout).min()
@@ -64,14 +72,17 @@ impl Waiting {
 
     /// Those whose wait for the connection is over.
     pub(super) fn expired_ups(&mut self, now: Instant) -> Vec<Caller> {
-        let (over, waiting) = std::mem::take(&mut self.ups).into_iter().partition(|(_, until)| *until <= now);
-        self.ups = waiting;
-        over.into_iter().map(|(caller, _): (Caller, Instant)| caller).collect()
+        self.ups.extract_if(.., |up| up.until <= now).map(|up| up.caller).collect()
+    }
+
+    /// Those who want to know by which code a person lets the device in.
+    pub(super) fn take_wanting_code(&mut self) -> Vec<Caller> {
+        self.ups.extract_if(.., |up| up.wants_code).map(|up| up.caller).collect()
     }
 
     /// Everybody who waits for the connection.
     pub(super) fn take_ups(&mut self) -> Vec<Caller> {
-        std::mem::take(&mut self.ups).into_iter().map(|(caller, _)| caller).collect()
+        std::mem::take(&mut self.ups).into_iter().map(|up| up.caller).collect()
     }
 
     /// Pings that were not answered in time.

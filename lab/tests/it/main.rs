@@ -17,6 +17,7 @@ mod hostile;
 mod idle;
 mod install;
 mod lan_discovery;
+mod letting_in;
 mod loss;
 mod matrix;
 mod nat;

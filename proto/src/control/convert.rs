@@ -7,8 +7,8 @@ use prost::Message;
 use super::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_MEMBERS,
     MAX_PEERS_PER_MAP, MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer,
-    PingAnswer, Pinged, Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer, Verdict,
-    Vouched, Welcome,
+    Pending, PingAnswer, Pinged, Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer,
+    Verdict, Vouched, Welcome,
 };
 use crate::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES, MAX_DELTA, is_usable};
 use crate::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
@@ -202,6 +202,9 @@ pub(super) fn encode_to_agent(message: &ToAgent) -> Vec<u8> {
         }),
         ToAgent::Observed(addr) => Body::Observed(wire::Observed { addr: addr.to_string() }),
         ToAgent::LoggedOut => Body::LoggedOut(wire::LoggedOut {}),
+        ToAgent::Pending(pending) => {
+            Body::Pending(wire::Pending { code: pending.code, url: pending.url, expires_in_s: pending.expires_in_s })
+        }
         ToAgent::Verdict(verdict) => Body::Verdict(wire::Verdict {
             peer: id(verdict.peer),
             attempt: verdict.attempt,
@@ -280,6 +283,11 @@ pub(super) fn decode_to_agent(bytes: &[u8]) -> Result<ToAgent> {
         }
         Body::Observed(observed) => ToAgent::Observed(addr(&observed.addr, "addr")?),
         Body::LoggedOut(wire::LoggedOut {}) => ToAgent::LoggedOut,
+        Body::Pending(pending) => ToAgent::Pending(Pending {
+            code: text(pending.code, "code")?,
+            url: text(pending.url, "url")?,
+            expires_in_s: pending.expires_in_s,
+        }),
         Body::Verdict(verdict) => ToAgent::Verdict(Verdict {
             peer: node(&verdict.peer)?,
             attempt: verdict.attempt,
@@ -545,7 +553,9 @@ refused_codes!(
     Unavailable,
     NameTaken,
     PoolExhausted,
-    Replaced
+    Replaced,
+    EnrolmentDenied,
+    EnrolmentExpired
 );
 
 /// Longest stable word: twice our longest.

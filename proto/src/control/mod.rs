@@ -104,6 +104,7 @@ pub enum ToAgent {
     },
     Presence(Presence),
     Servers(Servers),
+    Pending(Pending),
 }
 
 /// Asks for a certificate, with an invite's secret.
@@ -222,6 +223,15 @@ pub struct Verdict {
     pub attempts: Vec<Attempt>,
 }
 
+/// A person is to decide about this device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "documented in control.proto")]
+pub struct Pending {
+    pub code: String,
+    pub url: String,
+    pub expires_in_s: u32,
+}
+
 /// Why the rendezvous ends the conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
@@ -248,6 +258,8 @@ pub enum RefusedCode {
     NameTaken,
     PoolExhausted,
     Replaced,
+    EnrolmentDenied,
+    EnrolmentExpired,
 }
 
 /// The mesh a device belongs to.

@@ -135,7 +135,11 @@ impl Node {
             }
             // the driver's, who has somebody to answer to
             ToAgent::Ping { .. } => {}
-            ToAgent::Observed(_) | ToAgent::Enrolled(_) | ToAgent::Refused(_) | ToAgent::LoggedOut => {}
+            ToAgent::Enrolled(_)
+            | ToAgent::LoggedOut
+            | ToAgent::Observed(_)
+            | ToAgent::Pending(_)
+            | ToAgent::Refused(_) => {}
         }
     }
 

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use warren_proto::candidate::{Allocation, Candidate, CandidateKind, MAX_CANDIDATES};
 use warren_proto::control::{
     Attempt, AttemptReport, CandidateSet, DecodeError, Enroll, Enrolled, Hello, MAX_ATTEMPTS, MAX_PEERS_PER_MAP,
-    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, PingAnswer, Pinged,
-    Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer, Verdict, Vouched, Welcome,
+    MAX_SENTENCE, MAX_TEXT, Map, NatMapping, NatReport, Network, PairOpened, PathReport, Peer, Pending, PingAnswer,
+    Pinged, Preferences, Presence, Refused, RefusedCode, Relay, Servers, Start, ToAgent, ToServer, Verdict, Vouched,
+    Welcome,
 };
 use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, StaticPublic};
 
@@ -50,6 +51,8 @@ fn every_refusal_code_survives_the_wire() {
         RefusedCode::NameTaken,
         RefusedCode::PoolExhausted,
         RefusedCode::Replaced,
+        RefusedCode::EnrolmentDenied,
+        RefusedCode::EnrolmentExpired,
     ] {
         let message = ToAgent::Refused(Refused { code, text: String::new() });
 
@@ -266,6 +269,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("watch", ToAgent::Watch { peer: node(1), seconds: 15 }),
         ("presence", ToAgent::Presence(Presence { revision: 7, members: 9, digest: 3, online: vec![0x81, 1] })),
         ("servers", ToAgent::Servers(servers())),
+        ("pending", ToAgent::Pending(pending())),
     ]
 }
 
@@ -277,6 +281,11 @@ fn servers() -> Servers {
 fn all() -> Vec<Vec<u8>> {
     let to_server = to_server().into_iter().map(|(_, message)| message.encode());
     to_server.chain(to_agent().into_iter().map(|(_, message)| message.encode())).collect()
+}
+
+fn pending() -> Pending {
+    let url = "https://vpn.example.org/activate".to_owned();
+    Pending { code: "BCDF-GHJK".to_owned(), url, expires_in_s: 900 }
 }
 
 fn enroll() -> Enroll {

@@ -2,7 +2,7 @@
 
 use warren_proto::keys::NodeId;
 
-use super::audit;
+use super::audit_change;
 use super::certify::certify;
 use crate::app::App;
 use crate::domain::{Actor, Device, DeviceName, DeviceState, Expected, check_tags};
@@ -44,15 +44,18 @@ pub async fn change_device(
     }
     if let Some(tags) = tags.filter(|tags| *tags != device.tags) {
         tx.set_device_tags(id, &tags).await?;
-        let detail = format!("{} -> {}", device.tags.join(", "), tags.join(", "));
+        let (before, after) = (device.tags.join(", "), tags.join(", "));
         device.tags = tags;
-        audit(app, &mut tx, actor, "device.tag", id, detail).await?;
+        let detail = format!("{before} -> {after}");
+        audit_change(app, &mut tx, actor, "device.tag", id, detail, &[("tags", &before, &after)]).await?;
     }
     if let Some(relay_only) = change.relay_only.filter(|relay_only| *relay_only != device.relay_only) {
         tx.hold_to_relay(id, relay_only).await?;
         device.relay_only = relay_only;
         let action = if relay_only { "device.hold-to-relay" } else { "device.release-from-relay" };
-        audit(app, &mut tx, actor, action, id, "").await?;
+        let words = |held: bool| if held { "relay only" } else { "direct where possible" };
+        let changes = [("paths", words(!relay_only), words(relay_only))];
+        audit_change(app, &mut tx, actor, action, id, "", &changes).await?;
     }
     if device.version() == before {
         return Ok(device);
@@ -70,5 +73,7 @@ async fn rename(app: &App, tx: &mut Tx, actor: &Actor, device: &mut Device, name
     let before = std::mem::replace(&mut device.name, name);
     certify(app, device)?;
     tx.certify_device(device).await?;
-    audit(app, tx, actor, "device.rename", device.id, format!("{before} -> {}", device.name)).await
+    let detail = format!("{before} -> {}", device.name);
+    let changes = [("name", before.as_str(), device.name.as_str())];
+    audit_change(app, tx, actor, "device.rename", device.id, detail, &changes).await
 }

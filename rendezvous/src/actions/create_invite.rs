@@ -8,7 +8,7 @@ use warren_proto::keys::UnixTime;
 
 use super::{audit, secret_hash};
 use crate::app::App;
-use crate::domain::Actor;
+use crate::domain::{Actor, check_tags};
 use crate::error::Error;
 use crate::public;
 use crate::store::StoredInvite;
@@ -16,6 +16,8 @@ use crate::store::StoredInvite;
 /// What kind of invite is wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct InviteRequest {
+    /// What people will know it by; may be empty.
+    pub name: String,
     /// For more than one device.
     pub reusable: bool,
     /// How long it works; `None` for a day, or for ever when reusable.
@@ -38,13 +40,19 @@ pub struct CreatedInvite {
 /// Makes an invite; only the hash of its secret is kept.
 pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> Result<CreatedInvite, Error> {
     let now = app.now();
+    let name = request.name.trim().to_owned();
+    if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(Error::LabelInvalid);
+    }
+    let tags = check_tags(request.tags).ok_or(Error::TagsInvalid)?;
     let secret: [u8; 16] = app.random();
     let default = if request.reusable { None } else { Some(ONE_TIME_WORKS_FOR) };
     let stored = StoredInvite {
         id: app.new_id(),
         hash: secret_hash(&secret),
+        name,
         reusable: request.reusable,
-        tags: request.tags,
+        tags,
         created_by: actor.to_string(),
         owner_id: actor.owner(),
         created_at: now,
@@ -60,8 +68,15 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
         return Err(Error::AddressUnknown);
     }
     tx.insert_invite(&stored).await?;
-    audit(app, &mut tx, actor, "invite.create", stored.id, if stored.reusable { "reusable" } else { "one device" })
-        .await?;
+    audit(
+        app,
+        &mut tx,
+        actor,
+        "invite.create",
+        stored.id,
+        if stored.reusable { "any number of devices" } else { "one device" },
+    )
+    .await?;
     tx.commit().await?;
     let servers = vec![public::control_addr(app.config(), network.as_ref())];
     let web = public::web_url(app.config(), network.as_ref());
@@ -69,5 +84,7 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
     Ok(CreatedInvite { invite, id: stored.id, expires_at: stored.expires_at })
 }
 
+/// Enough to say what it is for.
+const MAX_NAME: usize = 100;
 /// Time to walk to the other device; a forgotten invite should not stay a way in.
 const ONE_TIME_WORKS_FOR: Duration = Duration::from_secs(24 * 3600);

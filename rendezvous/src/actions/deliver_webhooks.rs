@@ -93,6 +93,8 @@ pub(crate) async fn ping_webhook(app: &App, actor: &Actor, id: Uuid) -> Result<O
         action: "ping".to_owned(),
         subject: webhook.id.to_string(),
         detail: "a test".to_owned(),
+        address: String::new(),
+        changes: Vec::new(),
     };
     let message_id = app.new_id();
     let message = Message { id: message_id.to_string(), event: "ping".to_owned(), body: body(app, message_id, &entry) };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
+use sqlx::types::Uuid;
 use warren_proto::keys::{IdentityPublic, NodeId, StaticPublic, UnixTime};
 
 use super::certify::certify;
@@ -31,37 +32,58 @@ impl std::fmt::Debug for Enrolment {
     }
 }
 
+/// What a device comes in with.
+pub(super) struct Terms {
+    /// Instead of the one that it gives itself; nobody else has it.
+    pub(super) name: Option<DeviceName>,
+    pub(super) tags: Vec<String>,
+    pub(super) invite_id: Option<Uuid>,
+    pub(super) owner_id: Option<Uuid>,
+}
+
 /// Admits a device. Asked again with the same identity key and secret (the first answer was lost), it answers the same.
 pub async fn enrol_device(app: &App, enrolment: &Enrolment) -> Result<Device, Error> {
     let mut tx = app.store().begin().await?;
     let id = NodeId::new(app.new_id().into_bytes());
     let invite = tx.invite_by_hash(&secret_hash(&enrolment.secret)).await?.ok_or(Error::InviteUnknown)?;
     let known = tx.device_by_identity(&enrolment.identity_key).await?;
-    // peers find a device by its static key, which is no secret: nobody else may be certified for it
-    let holder = tx.static_key_holder(&enrolment.static_key).await?;
-    if holder.is_some() && holder != known.as_ref().map(|device| device.id) {
-        return Err(Error::KeyTaken);
+    if known.is_none_or(|device| device.invite_id != Some(invite.id)) {
+        use_invite(app, &mut tx, &invite).await?;
     }
-    let device = match known {
-        Some(device) if device.invite_id == Some(invite.id) => again(app, &mut tx, device, enrolment).await?,
-        Some(device) => {
-            admit(app, &mut tx, &invite).await?;
-            // whoever holds the device and an invite of their own may take it over
-            let owner_id = invite.owner_id.or(device.owner_id);
-            again(app, &mut tx, Device { invite_id: Some(invite.id), owner_id, ..device }, enrolment).await?
-        }
-        None => {
-            admit(app, &mut tx, &invite).await?;
-            first_time(app, &mut tx, id, &invite, enrolment).await?
-        }
-    };
+    let terms = Terms { name: None, tags: invite.tags, invite_id: Some(invite.id), owner_id: invite.owner_id };
+    let device = admit(app, &mut tx, id, &terms, enrolment).await?;
     tx.commit().await?;
     app.meters().count_enrolment();
     app.hub().refresh(app.store()).await;
     Ok(device)
 }
 
-async fn admit(app: &App, tx: &mut Tx, invite: &StoredInvite) -> Result<(), Error> {
+/// Makes the device a member on these terms; one that is a member already keeps its name, tags and addresses.
+pub(super) async fn admit(
+    app: &App,
+    tx: &mut Tx,
+    id: NodeId,
+    terms: &Terms,
+    enrolment: &Enrolment,
+) -> Result<Device, Error> {
+    let known = tx.device_by_identity(&enrolment.identity_key).await?;
+    // peers find a device by its static key, which is no secret: nobody else may be certified for it
+    let holder = tx.static_key_holder(&enrolment.static_key).await?;
+    if holder.is_some() && holder != known.as_ref().map(|device| device.id) {
+        return Err(Error::KeyTaken);
+    }
+    match known {
+        Some(device) => {
+            // whoever holds the device and an invite of their own may take it over
+            let owner_id = terms.owner_id.or(device.owner_id);
+            again(app, tx, Device { invite_id: terms.invite_id.or(device.invite_id), owner_id, ..device }, enrolment)
+                .await
+        }
+        None => first_time(app, tx, id, terms, enrolment).await,
+    }
+}
+
+async fn use_invite(app: &App, tx: &mut Tx, invite: &StoredInvite) -> Result<(), Error> {
     let now = app.now();
     check_invite(invite.reusable, invite.used_count, invite.expires_at, invite.revoked_at.is_some(), now).map_err(
         |problem| match problem {
@@ -72,20 +94,20 @@ async fn admit(app: &App, tx: &mut Tx, invite: &StoredInvite) -> Result<(), Erro
     Ok(tx.count_invite_use(invite.id, now).await?)
 }
 
-async fn first_time(
-    app: &App,
-    tx: &mut Tx,
-    id: NodeId,
-    invite: &StoredInvite,
-    enrolment: &Enrolment,
-) -> Result<Device, Error> {
+async fn first_time(app: &App, tx: &mut Tx, id: NodeId, terms: &Terms, enrolment: &Enrolment) -> Result<Device, Error> {
     let now = app.now();
     tx.log_change(ChangeKind::Device, id, now).await?;
-    let wanted = DeviceName::from_hostname(&enrolment.hostname);
-    let taken = tx.names_like(&wanted).await?;
+    let name = match &terms.name {
+        Some(name) => name.clone(),
+        None => {
+            let wanted = DeviceName::from_hostname(&enrolment.hostname);
+            let taken = tx.names_like(&wanted).await?;
+            wanted.unless_taken(&taken)
+        }
+    };
     let mut device = Device {
         id,
-        name: wanted.unless_taken(&taken),
+        name,
         hostname: enrolment.hostname.clone(),
         identity_key: enrolment.identity_key,
         static_key: enrolment.static_key,
@@ -94,13 +116,13 @@ async fn first_time(
         certificate: Vec::new(),
         epoch: 0,
         not_after: UnixTime::from_secs(0),
-        tags: invite.tags.clone(),
+        tags: terms.tags.clone(),
         os: enrolment.os.clone(),
         agent_version: enrolment.agent_version.clone(),
         relay_only: false,
         state: DeviceState::Active,
-        invite_id: Some(invite.id),
-        owner_id: invite.owner_id,
+        invite_id: terms.invite_id,
+        owner_id: terms.owner_id,
         created_at: now,
         last_seen_at: None,
         ended_at: None,

@@ -3,6 +3,7 @@
 
 mod account_link;
 mod api_tokens;
+mod ask_to_join;
 mod attempts;
 mod authenticator;
 mod ceremony;
@@ -10,6 +11,7 @@ mod certify;
 mod change_device;
 mod create_admin;
 mod create_invite;
+mod decide_enrolment;
 mod deliver_webhooks;
 mod enrol_device;
 mod explain_pair;
@@ -22,11 +24,13 @@ mod logout_device;
 mod manage_user;
 mod oidc;
 mod open_network;
+mod overview;
 mod own_account;
 mod pair_history;
 mod passkeys;
 mod record_paths;
 mod rename_device;
+mod rename_network;
 mod revoke_device;
 mod revoke_invite;
 mod run_once;
@@ -37,6 +41,8 @@ mod show_pair;
 mod show_system;
 mod sign_in;
 mod sign_out;
+mod survey_devices;
+mod tag_devices;
 mod tidy;
 mod topology;
 mod webhooks;
@@ -47,13 +53,15 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::domain::Actor;
 use crate::error::Error;
-use crate::store::{AuditEntry, Tx};
+use crate::origin;
+use crate::store::{AuditEntry, FieldChange, Tx};
 
 pub use account_link::{
     CreatedLink, accept_user_invite, create_reset_link, invite_user, reset_link_user, reset_user, use_reset_link,
     withdraw_user_invite,
 };
 pub(crate) use api_tokens::{TokenRequest, create_api_token, list_api_tokens, revoke_api_token};
+pub use ask_to_join::{Asked, ask_to_join, follow_asked};
 pub(crate) use attempts::count_client;
 pub(crate) use authenticator::{
     NewAuthenticator, RecoveryCodes, begin_authenticator, confirm_authenticator, remove_authenticator,
@@ -62,6 +70,7 @@ pub(crate) use authenticator::{
 pub use change_device::{DeviceChange, change_device};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
+pub use decide_enrolment::{Approval, approve_enrolment, deny_enrolment};
 pub(crate) use deliver_webhooks::{keep_delivering, ping_webhook};
 pub use enrol_device::{Enrolment, enrol_device};
 pub use explain_pair::{ExplainedPair, Tried, explain_pair};
@@ -74,6 +83,7 @@ pub use logout_device::logout_device;
 pub use manage_user::{By, change_role, remove_user, set_disabled};
 pub(crate) use oidc::{begin_oidc, finish_oidc, unlink_oidc};
 pub use open_network::open_network;
+pub use overview::{Attention, Overview, WorstPair, overview};
 pub(crate) use own_account::{
     change_password, end_other_sessions, end_session, list_sessions, prove_password, rename_account,
 };
@@ -81,8 +91,9 @@ pub use pair_history::{History, device_history, pair_history};
 pub(crate) use passkeys::{add_passkey, begin_passkey, begin_passkey_sign_in, remove_passkey, sign_in_with_passkey};
 pub use record_paths::record_paths;
 pub use rename_device::rename_device;
+pub use rename_network::rename_network;
 pub use revoke_device::{revoke_device, revoke_expected_device};
-pub use revoke_invite::revoke_invite;
+pub use revoke_invite::{revoke_invite, revoke_invite_with_devices};
 pub(crate) use run_once::{Once, OnceKey, begin_once, forget_once, keep_answer};
 pub(crate) use second_factor::{awaits_code, sign_in_with_code};
 pub use setup_token::{consume_setup_token, create_setup_token};
@@ -91,6 +102,8 @@ pub use show_pair::{ShownPair, ping_pair, retry_pair, show_pair};
 pub use show_system::{SystemView, show_system};
 pub(crate) use sign_in::{SignedIn, begin_session, sign_in};
 pub(crate) use sign_out::sign_out;
+pub use survey_devices::{DeviceQuery, DeviceSort, DeviceSummary, PathFilter, PathMix, Survey, survey_devices};
+pub use tag_devices::{TagChange, tag_devices};
 pub use tidy::tidy;
 pub use topology::{Topology, TopologyLink, topology};
 pub(crate) use webhooks::{
@@ -108,12 +121,30 @@ async fn audit(
     subject: impl ToString,
     detail: impl ToString,
 ) -> Result<(), Error> {
+    audit_change(app, tx, actor, action, subject, detail, &[]).await
+}
+
+/// Appends an audit line that says what became of what: fields with their values before and after.
+async fn audit_change(
+    app: &App,
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &str,
+    subject: impl ToString,
+    detail: impl ToString,
+    changes: &[(&str, &str, &str)],
+) -> Result<(), Error> {
+    let change = |(field, before, after): &(&str, &str, &str)| {
+        FieldChange((*field).to_owned(), (*before).to_owned(), (*after).to_owned())
+    };
     let entry = AuditEntry {
         at: app.now(),
         actor: actor.to_string(),
         action: action.to_owned(),
         subject: subject.to_string(),
         detail: detail.to_string(),
+        address: origin::address().map(|address| address.to_string()).unwrap_or_default(),
+        changes: changes.iter().map(change).collect(),
     };
     let id = app.new_id();
     tx.insert_audit(id, &entry).await?;

@@ -25,6 +25,7 @@ pub async fn tidy(app: &App) -> Result<(), Error> {
     tx.delete_old_path_changes(before(Span::Hour, now)).await?;
     tx.delete_expired_api_tokens(now).await?;
     tx.delete_expired_account_links(now).await?;
+    tx.delete_expired_asked(now).await?;
     tx.commit().await?;
     app.hub().set_oldest_revision(app.store().oldest_revision().await?.unwrap_or(0));
     Ok(())

@@ -139,7 +139,7 @@ pub(super) async fn create(
     }
     let tags = check_tags(wish.tags).ok_or(crate::error::Error::TagsInvalid)?;
     let expires_after = wish.expires_after_s.map(Duration::from_secs);
-    let request = InviteRequest { reusable: wish.reusable, expires_after, tags };
+    let request = InviteRequest { name: String::new(), reusable: wish.reusable, expires_after, tags };
     let created = actions::create_invite(&app, &caller.actor(), request).await?;
     let body = NewKeyBody {
         id: created.id.to_string(),

@@ -122,6 +122,8 @@ impl Live {
     async fn tell(&mut self, event: LiveEvent) -> Result<(), Problem> {
         match event {
             LiveEvent::Devices { .. } => return self.follow_log().await,
+            // who asks to be let in is told in the audit log, and by webhook
+            LiveEvent::Enrolments => {}
             LiveEvent::Path { from, to } => {
                 let data = json!({ "from": from.to_string(), "to": to.to_string() }).to_string();
                 self.queue.push_back(Event::default().event("path").data(data));

@@ -231,8 +231,8 @@ impl From<Error> for Problem {
             | Error::PasswordRefused(_)
             | Error::TagsInvalid
             | Error::WebhookUrlInvalid(_) => Code::ValueInvalid,
-            Error::InviteUnknown | Error::Unknown => Code::NotFound,
-            Error::LimitReached(_) => Code::LimitReached,
+            Error::EnrolmentUnknown | Error::InviteUnknown | Error::Unknown => Code::NotFound,
+            Error::LimitReached(_) | Error::TooManyAsk => Code::LimitReached,
             Error::PairUnready(_) => Code::PairUnready,
             Error::Store(cause) if is_away(cause) => Code::StoreUnavailable,
             // of enrolment, set-up and sign-in, which are not here, and what is nobody's fault but ours
@@ -255,6 +255,8 @@ impl From<Error> for Problem {
             | Error::PasskeyRefused
             | Error::PasskeyUnknown
             | Error::TooManyAttempts(_)
+            | Error::EnrolmentDenied
+            | Error::EnrolmentExpired
             | Error::Internal(_)
             | Error::InviteExpired
             | Error::InviteUsed

@@ -28,7 +28,7 @@ pub enum KeyCommand {
 pub(super) async fn key(config: Config, command: KeyCommand) -> Result<()> {
     let KeyCommand::Create { reusable, expires, tag } = command;
     let app = open(config).await?;
-    let request = InviteRequest { reusable, expires_after: expires.map(Into::into), tags: tag };
+    let request = InviteRequest { name: String::new(), reusable, expires_after: expires.map(Into::into), tags: tag };
     let created = create_invite(&app, &Actor::Cli, request).await?;
     app.store().close().await;
     println!("{}", created.invite);

@@ -14,10 +14,19 @@ use warren_proto::keys::{IdentityPublic, NodeId};
 use super::Services;
 use super::connection::refused;
 use super::tunnel::observed;
-use crate::actions::{self, Enrolment};
+use crate::actions::{self, Asked, Enrolment};
 use crate::app::App;
-use crate::domain::DeviceState;
+use crate::domain::{Device, DeviceState};
 use crate::error::Error;
+use crate::store::AskedEnrolment;
+
+/// What the first message of a connection leads to.
+pub(super) enum Answer {
+    /// The device is a member.
+    Admitted(Admitted),
+    /// The device waits until a person has decided.
+    Asked(Box<AskedEnrolment>),
+}
 
 /// A device that may come in, and what it hears first.
 pub(super) struct Admitted {
@@ -32,10 +41,10 @@ pub(super) async fn admit(
     services: &Services,
     connection: &Connection,
     first: ToServer,
-) -> Result<Admitted, Refused> {
+) -> Result<Answer, Refused> {
     match first {
         ToServer::Enroll(enroll) => admit_new(app, services, connection, enroll).await,
-        ToServer::Hello(hello) => admit_known(app, services, connection, hello).await,
+        ToServer::Hello(hello) => admit_known(app, services, connection, hello).await.map(Answer::Admitted),
         ToServer::AttemptReport(_)
         | ToServer::Candidates(_)
         | ToServer::Connect(_)
@@ -49,12 +58,7 @@ pub(super) async fn admit(
     }
 }
 
-async fn admit_new(
-    app: &App,
-    services: &Services,
-    connection: &Connection,
-    enroll: Enroll,
-) -> Result<Admitted, Refused> {
+async fn admit_new(app: &App, services: &Services, connection: &Connection, enroll: Enroll) -> Result<Answer, Refused> {
     check_protocol(enroll.protocol)?;
     check_proof(connection, &enroll.identity_key, &enroll.proof)?;
     let observed = observed(app, connection.remote_address());
@@ -69,13 +73,25 @@ async fn admit_new(
         os: enroll.os,
         agent_version: enroll.agent_version,
     };
+    if enrolment.secret.is_empty() {
+        let asked = actions::ask_to_join(app, &enrolment, observed.ip()).await.map_err(|error| explain(&error))?;
+        return Ok(match asked {
+            Asked::Admitted(device) => Answer::Admitted(take_in(app, services, connection, *device)),
+            Asked::Waiting(asked) => Answer::Asked(asked),
+        });
+    }
     let device = actions::enrol_device(app, &enrolment).await.map_err(|error| explain(&error))?;
+    Ok(Answer::Admitted(take_in(app, services, connection, device)))
+}
+
+/// A new member: it hears of its certificate before it is greeted.
+pub(super) fn take_in(app: &App, services: &Services, connection: &Connection, device: Device) -> Admitted {
     let enrolled = Enrolled { certificate: device.certificate.clone(), network: network(app) };
     let token = app.random();
     let welcome = welcome(app, services, connection, device.certificate, token);
     let arrival = arrival(app, connection, &welcome, device.id, 0);
     let first = [ToAgent::Enrolled(enrolled), ToAgent::Welcome(welcome)];
-    Ok(Admitted { arrival, token, first: first.iter().map(|message| message.encode().into()).collect() })
+    Admitted { arrival, token, first: first.iter().map(|message| message.encode().into()).collect() }
 }
 
 async fn admit_known(
@@ -135,16 +151,19 @@ fn check_proof(connection: &Connection, key: &IdentityPublic, proof: &[u8; 64]) 
 }
 
 /// An action's answer in the words of the protocol.
-fn explain(error: &Error) -> Refused {
+pub(super) fn explain(error: &Error) -> Refused {
     let code = match error {
         Error::AddressPoolExhausted => RefusedCode::PoolExhausted,
         Error::DeviceRevoked => RefusedCode::DeviceRevoked,
         Error::DeviceUnknown => RefusedCode::DeviceUnknown,
+        Error::EnrolmentDenied => RefusedCode::EnrolmentDenied,
+        Error::EnrolmentExpired => RefusedCode::EnrolmentExpired,
         Error::InviteExpired => RefusedCode::InviteExpired,
         Error::InviteUnknown => RefusedCode::InviteUnknown,
         Error::InviteUsed => RefusedCode::InviteUsed,
         Error::KeyTaken => RefusedCode::Proof,
         Error::NameInvalid | Error::NameTaken => RefusedCode::NameTaken,
+        Error::TooManyAsk => RefusedCode::RateLimited,
         Error::AccountDisabled
         | Error::AccountLinkInvalid
         | Error::AccountUnknown
@@ -153,6 +172,7 @@ fn explain(error: &Error) -> Refused {
         | Error::AdminNameInvalid
         | Error::AdminNameTaken
         | Error::ChangedMeanwhile
+        | Error::EnrolmentUnknown
         | Error::EventInvalid
         | Error::CeremonyOver
         | Error::CodeWrong
@@ -219,6 +239,6 @@ fn network(app: &App) -> Network {
         signing_key: network.signing_public,
         v4: network.v4.clone(),
         v6: network.v6.clone(),
-        name: network.name.clone(),
+        name: app.network_name(),
     }
 }

@@ -7,21 +7,25 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::timeout;
 use tokio_util::bytes::Bytes;
 use tracing::{Instrument, debug, info, info_span};
-use warren_proto::control::{CandidateSet, DecodeError, MAX_MESSAGE, Refused, RefusedCode, ToAgent, ToServer};
+use warren_proto::control::{CandidateSet, DecodeError, MAX_MESSAGE, Pending, Refused, RefusedCode, ToAgent, ToServer};
 use warren_proto::keys::NodeId;
 
 use super::Services;
-use super::admission::{self, Admitted};
-use super::hub;
+use super::admission::{self, Admitted, Answer};
+use super::hub::{self, LiveEvent};
 use super::queue::{Outgoing, Receiver};
 use super::tunnel::observed;
-use crate::actions;
+use crate::actions::{self, Asked};
 use crate::app::App;
+use crate::error::Error;
 use crate::frame;
+use crate::origin;
+use crate::store::AskedEnrolment;
 
 /// Serves a connection, which has a number by the order of beginning, from its first frame to its end.
 pub(super) async fn serve(
@@ -32,19 +36,10 @@ pub(super) async fn serve(
     trial: OwnedSemaphorePermit,
 ) {
     // on the heap while it lasts: what an introduction takes, up to a transaction, is not to be kept for each connection
-    let introduction = Box::pin(introduce(app, services, &connection, number));
-    match timeout(PROVE_WITHIN, introduction).await {
-        Ok(Ok((session, streams))) => {
-            drop(trial);
-            let span = info_span!("conn", device = %session.device);
-            converse(app, &connection, session, streams).instrument(span).await;
-        }
-        Ok(Err(error)) => {
-            debug!(%error, "a control connection ended before it proved itself");
-            connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"");
-        }
-        Err(_) => connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"too slow"),
-    }
+    let introduction = Box::pin(receive(app, services, &connection, number, trial));
+    let Some((session, streams)) = introduction.await else { return };
+    let span = info_span!("conn", device = %session.device);
+    converse(app, &connection, session, streams).instrument(span).await;
 }
 
 struct Session {
@@ -53,36 +48,123 @@ struct Session {
     queue: Receiver,
 }
 
-/// Reads the first frame and attaches the device, or tells it why not.
-async fn introduce(
+/// Hears who it is and takes the device in, at once or when a person has decided; or tells it why not.
+async fn receive(
     app: &App,
     services: &Services,
     connection: &Connection,
     number: u64,
-) -> io::Result<(Session, (RecvStream, SendStream))> {
-    let (mut writer, mut reader) = connection.accept_bi().await?;
+    trial: OwnedSemaphorePermit,
+) -> Option<(Session, (RecvStream, SendStream))> {
+    let (answer, (reader, mut writer)) = match timeout(PROVE_WITHIN, introduce(app, services, connection)).await {
+        Ok(Ok(introduced)) => introduced,
+        Ok(Err(error)) => {
+            debug!(%error, "a control connection ended before it proved itself");
+            connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"");
+            return None;
+        }
+        Err(_) => {
+            connection.close(VarInt::from_u32(CLOSE_PROTOCOL), b"too slow");
+            return None;
+        }
+    };
+    let (admitted, trial) = match answer {
+        Ok(Answer::Admitted(admitted)) => (Ok(admitted), Some(trial)),
+        Ok(Answer::Asked(asked)) => {
+            // a person may take a quarter of an hour: others are on trial meanwhile
+            drop(trial);
+            match wait(app, services, connection, *asked, &mut writer).await {
+                Ok(decided) => (decided, None),
+                Err(error) => {
+                    debug!(%error, "a device that waited to be let in went away");
+                    return None;
+                }
+            }
+        }
+        Err(refused) => (Err(refused), Some(trial)),
+    };
+    if connection.close_reason().is_some() {
+        // the agent did not wait; what was committed for it stands
+        return None;
+    }
+    match admitted.and_then(|admitted| attach(app, connection, number, admitted)) {
+        Ok(session) => Some((session, (reader, writer))),
+        Err(refused) => {
+            app.meters().count_refusal(refused.code);
+            debug!(code = ?refused.code, "refused a device");
+            part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
+            drop(trial);
+            None
+        }
+    }
+}
+
+/// Reads the first frame and finds out what it leads to.
+async fn introduce(
+    app: &App,
+    services: &Services,
+    connection: &Connection,
+) -> io::Result<(Result<Answer, Refused>, (RecvStream, SendStream))> {
+    let (writer, mut reader) = connection.accept_bi().await?;
     let first = frame::read(&mut reader, MAX_FIRST).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let first = ToServer::decode(&first).map_err(io::Error::other)?;
-    let refused = match admission::admit(app, services, connection, first).await {
-        Ok(Admitted { arrival, token, first }) => {
-            let device = arrival.device;
-            if connection.close_reason().is_some() {
-                // the agent did not wait; what was committed for it stands
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-            if let Some(queue) = app.hub().attach(number, arrival, token, first) {
-                app.tunnels().prove(connection.remote_address());
-                info!(device = %device, "device {device} is online");
-                return Ok((Session { device, number, queue }, (reader, writer)));
-            }
-            hub::replaced()
+    let from = observed(app, connection.remote_address()).ip();
+    let answer = origin::within(from, admission::admit(app, services, connection, first)).await;
+    Ok((answer, (reader, writer)))
+}
+
+/// Takes a device that proved itself among the connected ones, unless it has come by another connection since.
+fn attach(app: &App, connection: &Connection, number: u64, admitted: Admitted) -> Result<Session, Refused> {
+    let Admitted { arrival, token, first } = admitted;
+    let device = arrival.device;
+    let queue = app.hub().attach(number, arrival, token, first).ok_or_else(hub::replaced)?;
+    app.tunnels().prove(connection.remote_address());
+    info!(device = %device, "device {device} is online");
+    Ok(Session { device, number, queue })
+}
+
+/// Tells a device its code, and waits with it until a person has decided, its time is over, or it goes away.
+async fn wait(
+    app: &App,
+    services: &Services,
+    connection: &Connection,
+    asked: AskedEnrolment,
+    writer: &mut SendStream,
+) -> io::Result<Result<Admitted, Refused>> {
+    let Some(_place) = app.hub().place_to_wait() else { return Ok(Err(admission::explain(&Error::TooManyAsk))) };
+    let mut events = app.hub().subscribe();
+    let left = asked.expires_at.since_epoch().saturating_sub(app.now().since_epoch());
+    let dashboard = services.dashboard.lock().expect("nothing panics while it holds the address").clone();
+    let pending = ToAgent::Pending(Pending {
+        code: asked.code.to_string(),
+        url: format!("{dashboard}/activate"),
+        expires_in_s: u32::try_from(left.as_secs()).unwrap_or(u32::MAX),
+    });
+    frame::write(writer, Bytes::from(pending.encode())).await?;
+    loop {
+        match actions::follow_asked(app, asked.id).await {
+            Ok(Asked::Admitted(device)) => return Ok(Ok(admission::take_in(app, services, connection, *device))),
+            // it is asked again; the row waits too
+            Ok(Asked::Waiting(_)) | Err(Error::Store(_)) => {}
+            Err(error) => return Ok(Err(admission::explain(&error))),
         }
-        Err(refused) => refused,
-    };
-    app.meters().count_refusal(refused.code);
-    debug!(code = ?refused.code, "refused a device");
-    part(connection, &mut writer, ToAgent::Refused(refused).encode().into()).await;
-    Err(io::ErrorKind::PermissionDenied.into())
+        tokio::select! {
+            () = decided(&mut events) => {}
+            // another process may have decided, and time passes
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            closed = connection.closed() => return Err(io::Error::other(closed)),
+        }
+    }
+}
+
+async fn decided(events: &mut broadcast::Receiver<LiveEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(LiveEvent::Enrolments) | Err(RecvError::Lagged(_)) => return,
+            Ok(LiveEvent::Devices { .. } | LiveEvent::Path { .. } | LiveEvent::Presence { .. }) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// Carries messages both ways until either side ends it.
@@ -226,6 +308,8 @@ const MAX_FIRST: usize = 4096;
 /// A device with a thousand busy peers reports two hundred paths a second.
 const MESSAGES_PER_SECOND: u16 = 300;
 const MESSAGES_BURST: u16 = 2000;
+/// Soon enough for who has just decided on another server.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// For the largest message over the worst link.
 const TAKE_WITHIN: Duration = Duration::from_secs(10);
 const PART_WITHIN: Duration = Duration::from_secs(3);

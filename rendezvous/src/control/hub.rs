@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::bytes::Bytes;
 use tracing::{debug, info, warn};
 use warren_coordinator::{
     Arrival, Coordinator, Ended, Explained, HeldReport, Member, Output, PingRun, Presence, ReportedPath, RosterChange,
     Ungranted,
 };
+use warren_proto::candidate::NatMapping;
 use warren_proto::control::{
     AttemptReport, CandidateSet, PathReport, Pinged, Preferences, Refused, RefusedCode, ToAgent, ToServer, Vouched,
 };
@@ -34,6 +35,8 @@ pub enum LiveEvent {
         /// Of the change log.
         revision: u64,
     },
+    /// A device asks to be let in, or somebody has decided about one.
+    Enrolments,
     /// A device reported a path to a peer.
     Path {
         /// Who reports.
@@ -64,6 +67,7 @@ pub struct Hub {
     relay: Arc<Mutex<Table>>,
     recorder: Mutex<Recorder>,
     events: broadcast::Sender<LiveEvent>,
+    waiting: Arc<Semaphore>,
     /// Wakes `run` when the next deadline is another.
     deadline: Notify,
     /// One reader of the change log at a time: each starts where the one before ended.
@@ -118,6 +122,7 @@ impl Hub {
             relay: Arc::new(Mutex::new(relay)),
             recorder: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             deadline: Notify::new(),
             refreshing: tokio::sync::Mutex::new(()),
         }
@@ -175,9 +180,49 @@ impl Hub {
         self.events.receiver_count()
     }
 
+    /// Makes something of each of these devices and what is known of it at this moment, without copying its paths.
+    pub(crate) fn survey<'a, T>(
+        &self,
+        devices: impl Iterator<Item = &'a Arc<Device>>,
+        mut view: impl FnMut(
+            &'a Arc<Device>,
+            Option<&Presence>,
+            Option<NatMapping>,
+            &mut dyn Iterator<Item = &ReportedPath>,
+        ) -> T,
+    ) -> Vec<T> {
+        let state = self.lock();
+        let coordinator = &state.coordinator;
+        devices
+            .map(|device| {
+                let nat = coordinator.candidates(device.id).map(|set| set.nat.mapping);
+                let nat = nat.filter(|mapping| *mapping != NatMapping::Unknown);
+                view(device, coordinator.presence(device.id), nat, &mut coordinator.paths(device.id))
+            })
+            .collect()
+    }
+
+    /// Shows every path that a device has reported.
+    pub(crate) fn for_each_path(&self, mut show: impl FnMut(NodeId, &ReportedPath)) {
+        let state = self.lock();
+        for device in state.connections.keys() {
+            state.coordinator.paths(*device).for_each(|path| show(*device, path));
+        }
+    }
+
     /// Whether a device is connected to this server.
     pub fn is_online(&self, device: NodeId) -> bool {
         self.lock().coordinator.presence(device).is_some()
+    }
+
+    /// Devices ask to be let in, or somebody has decided about one: pages and those who wait look again.
+    pub(crate) fn tell_enrolments(&self) {
+        self.tell(LiveEvent::Enrolments);
+    }
+
+    /// A place for a connection whose device waits for a person; `None` when all are taken.
+    pub(super) fn place_to_wait(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_owned().ok()
     }
 
     /// Why a pair uses the path it uses, and how long ago each end said what it tried.
@@ -620,6 +665,8 @@ fn known_via(said: &str) -> &'static str {
 
 /// How far a page may lag before it looks at everything again.
 const EVENTS: usize = 1024;
+/// Twice as many as may ask: a device that lost its connection comes by another before we notice.
+const MAX_WAITING: usize = 128;
 /// Changes read from the database at once.
 const CHANGES_AT_ONCE: u32 = 500;
 /// Devices written down in one transaction: after an outage all were seen at once, and whoever wants to write is not to wait

@@ -15,6 +15,12 @@ pub fn check_tags(tags: Vec<String>) -> Option<Vec<String>> {
     Some(tags)
 }
 
+/// Reads tags from what a person typed, with commas or spaces between.
+pub fn parse_tags(text: &str) -> Option<Vec<String>> {
+    let words = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+    check_tags(words.filter(|word| !word.is_empty()).map(str::to_owned).collect())
+}
+
 /// A device that belongs to more groups belongs to none.
 const MAX_TAGS: usize = 32;
 /// As long as a name.
@@ -32,6 +38,13 @@ mod tests {
     fn tags_are_put_in_order_and_repetitions_left_out() {
         assert_eq!(checked(&["nas", " home ", "nas"]), Some(vec!["home".to_owned(), "nas".to_owned()]));
         assert_eq!(checked(&[]), Some(Vec::new()));
+    }
+
+    #[test]
+    fn tags_are_read_however_they_are_apart() {
+        assert_eq!(parse_tags("office, linux  office\nlab-2").unwrap(), ["lab-2", "linux", "office"]);
+        assert_eq!(parse_tags(" , ").unwrap(), Vec::<String>::new());
+        assert_eq!(parse_tags("a <b>"), None);
     }
 
     #[test]

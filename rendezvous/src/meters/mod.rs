@@ -146,6 +146,8 @@ fn refused_name(code: RefusedCode) -> &'static str {
     match code {
         RefusedCode::DeviceRevoked => "device_revoked",
         RefusedCode::DeviceUnknown => "device_unknown",
+        RefusedCode::EnrolmentDenied => "enrolment_denied",
+        RefusedCode::EnrolmentExpired => "enrolment_expired",
         RefusedCode::InviteExpired => "invite_expired",
         RefusedCode::InviteUnknown => "invite_unknown",
         RefusedCode::InviteUsed => "invite_used",
@@ -163,6 +165,8 @@ fn refused_name(code: RefusedCode) -> &'static str {
 const CODES: &[RefusedCode] = &[
     RefusedCode::DeviceRevoked,
     RefusedCode::DeviceUnknown,
+    RefusedCode::EnrolmentDenied,
+    RefusedCode::EnrolmentExpired,
     RefusedCode::InviteExpired,
     RefusedCode::InviteUnknown,
     RefusedCode::InviteUsed,

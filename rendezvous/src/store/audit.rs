@@ -1,5 +1,6 @@
 //! The audit log: who did what, when. Append only.
 
+use serde::{Deserialize, Serialize};
 use sqlx::types::Uuid;
 use warren_proto::keys::UnixTime;
 
@@ -19,7 +20,15 @@ pub struct AuditEntry {
     pub subject: String,
     /// For people.
     pub detail: String,
+    /// From where it was asked for; empty for the server itself and its shell.
+    pub address: String,
+    /// What became of what.
+    pub changes: Vec<FieldChange>,
 }
+
+/// One field of the object, before and after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FieldChange(pub String, pub String, pub String);
 
 /// Which entries are asked for; what is absent excludes nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,12 +48,13 @@ pub struct AuditFilter {
 }
 
 statements! {
-    INSERT = "INSERT INTO audit (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT = "INSERT INTO audit (id, at, actor, action, subject, detail, address, changes) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     DELETE_OLD = "DELETE FROM audit WHERE at < $1";
-    FILTERED = "SELECT id, at, actor, action, subject, detail FROM audit \
+    FILTERED = "SELECT id, at, actor, action, subject, detail, address, changes FROM audit \
                 WHERE ($1 = '' OR actor = $1) AND action LIKE $2 ESCAPE '!' AND ($3 = '' OR subject = $3) \
                 AND at >= $4 AND at < $5 AND id < $6 ORDER BY id DESC LIMIT $7";
-    RECENT = "SELECT at, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT $1";
+    RECENT = "SELECT at, actor, action, subject, detail, address, changes FROM audit ORDER BY id DESC LIMIT $1";
     NEWEST = "SELECT MAX(at) FROM audit";
 }
 
@@ -62,11 +72,22 @@ struct Row {
     action: String,
     subject: String,
     detail: String,
+    address: String,
+    changes: String,
 }
 
 impl From<Row> for AuditEntry {
     fn from(row: Row) -> Self {
-        Self { at: time(row.at), actor: row.actor, action: row.action, subject: row.subject, detail: row.detail }
+        Self {
+            at: time(row.at),
+            actor: row.actor,
+            action: row.action,
+            subject: row.subject,
+            detail: row.detail,
+            address: row.address,
+            // what no program of ours wrote is not shown
+            changes: serde_json::from_str(&row.changes).unwrap_or_default(),
+        }
     }
 }
 
@@ -120,6 +141,8 @@ impl Tx {
             .bind(&entry.action)
             .bind(&entry.subject)
             .bind(&entry.detail)
+            .bind(&entry.address)
+            .bind(serde_json::to_string(&entry.changes).expect("strings always have a JSON form"))
             .execute(db).await.map(drop))
     }
 }

@@ -13,6 +13,8 @@ pub struct StoredInvite {
     pub id: Uuid,
     /// SHA-256 of the secret.
     pub hash: [u8; 32],
+    /// What people call it; may be empty.
+    pub name: String,
     /// Whether it enrols more than one device.
     pub reusable: bool,
     /// Given to the devices it enrols.
@@ -34,14 +36,19 @@ pub struct StoredInvite {
 }
 
 statements! {
-    BY_HASH = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+    BY_HASH = "SELECT id, hash, name, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
                FROM invite WHERE hash = $1";
-    BY_ID = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+    BY_ID = "SELECT id, hash, name, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
              FROM invite WHERE id = $1";
-    LIST = "SELECT id, hash, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+    LIST = "SELECT id, hash, name, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
             FROM invite ORDER BY id DESC LIMIT $1";
-    INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    WORKING = "SELECT id, hash, name, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+               FROM invite WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) \
+               AND (reusable OR used_count = 0) ORDER BY id DESC LIMIT $2 OFFSET $3";
+    PAGE = "SELECT id, hash, name, reusable, tags, created_by, owner_id, created_at, expires_at, used_count, last_used_at, revoked_at \
+            FROM invite ORDER BY id DESC LIMIT $1 OFFSET $2";
+    INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id, name) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     USE_ONCE = "UPDATE invite SET used_count = used_count + 1, last_used_at = $2 WHERE id = $1";
     REVOKE_OF = "UPDATE invite SET revoked_at = $2 WHERE owner_id = $1 AND revoked_at IS NULL";
     REVOKE = "UPDATE invite SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
@@ -51,6 +58,7 @@ statements! {
 struct Row {
     id: Uuid,
     hash: Vec<u8>,
+    name: String,
     reusable: bool,
     tags: String,
     created_by: String,
@@ -67,6 +75,7 @@ impl Row {
         Ok(StoredInvite {
             id: self.id,
             hash: parsed(self.hash.try_into().ok(), "hash")?,
+            name: self.name,
             reusable: self.reusable,
             tags: tags(&self.tags)?,
             created_by: self.created_by,
@@ -92,6 +101,20 @@ impl Store {
     pub async fn invite(&self, id: Uuid) -> Result<Option<StoredInvite>> {
         let row: Option<Row> = on_reader!(self, db => sqlx::query_as(BY_ID).bind(id).fetch_optional(db).await?);
         row.map(Row::read).transpose()
+    }
+
+    /// Up to `limit` invites that still enrol somebody at `now`, newest first, without the first `skip`.
+    pub async fn working_invites(&self, now: UnixTime, limit: u32, skip: u32) -> Result<Vec<StoredInvite>> {
+        let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(WORKING)
+            .bind(millis(now)).bind(i64::from(limit)).bind(i64::from(skip)).fetch_all(db).await?);
+        rows.into_iter().map(Row::read).collect()
+    }
+
+    /// Up to `limit` invites, newest first, without the first `skip`.
+    pub async fn invites_page(&self, limit: u32, skip: u32) -> Result<Vec<StoredInvite>> {
+        let rows: Vec<Row> = on_reader!(self, db => sqlx::query_as(PAGE)
+            .bind(i64::from(limit)).bind(i64::from(skip)).fetch_all(db).await?);
+        rows.into_iter().map(Row::read).collect()
     }
 
     /// The newest `limit` invites, newest first.
@@ -120,6 +143,7 @@ impl Tx {
             .bind(millis(invite.created_at))
             .bind(invite.expires_at.map(millis))
             .bind(invite.owner_id)
+            .bind(&invite.name)
             .execute(db).await.map(drop))
     }
 

@@ -1,8 +1,8 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
 use super::{
-    account_link, address, admin_user, api_token, attempt, audit, ceremony, change, device, idempotency, invite,
-    network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token, webhook,
+    account_link, address, admin_user, api_token, attempt, audit, ceremony, change, device, enrolment, idempotency,
+    invite, network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token, webhook,
 };
 
 /// Asks nothing; answers whether anybody answers.
@@ -19,6 +19,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     ceremony::STATEMENTS,
     change::STATEMENTS,
     device::STATEMENTS,
+    enrolment::STATEMENTS,
     idempotency::STATEMENTS,
     invite::STATEMENTS,
     network::STATEMENTS,

@@ -1,53 +1,102 @@
-//! `/activity`: who did what, newest first.
+//! `/activity`: who did what, from where, and what became of what; filtered by the URL, newest first; and the same as a
+//! table for spreadsheets.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::State;
-use axum::response::Html;
+use axum::extract::{Query, State};
+use axum::response::{Html, Response};
+use serde::Deserialize;
+use sqlx::types::Uuid;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{Date, Duration as Days};
 use warren_proto::keys::{NodeId, UnixTime};
 
 use super::Web;
+use super::csv::Csv;
 use super::format::Moment;
 use super::page::{self, Shell};
 use super::problem::Problem;
 use crate::auth::{May, ReadActivity};
-use crate::store::{AuditEntry, AuditFilter};
+use crate::store::{AuditEntry, AuditFilter, FieldChange};
 
 #[derive(Template)]
 #[template(path = "activity/list.html")]
 struct ActivityPage {
     shell: Shell,
     entries: Vec<Entry>,
+    query: ActivityQuery,
+    /// The id of the last entry, if there are older ones.
+    older: Option<String>,
+    kinds: &'static [(&'static str, &'static str)],
 }
 
 /// One sentence: the actor, what was done, the device it was done to, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Entry {
     pub(super) at: Moment,
     pub(super) actor: String,
     pub(super) verb: String,
     pub(super) device: Option<Device>,
     pub(super) rest: String,
+    pub(super) address: String,
+    pub(super) changes: Vec<Change>,
 }
 
-/// Whom a sentence is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Device {
     pub(super) id: String,
     pub(super) name: String,
 }
 
+/// A field before and after.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Change {
+    pub(super) field: String,
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+/// As in the URL; what makes no sense is as if it were not there.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ActivityQuery {
+    /// A person's name, "server" or "cli".
+    actor: String,
+    /// A device's name or id, or whatever else was changed.
+    object: String,
+    /// The first word of an action.
+    kind: String,
+    /// The first day, as "2026-11-23".
+    from: String,
+    /// The last day.
+    to: String,
+    /// Entries older than this one.
+    before: String,
+}
+
 type Devices = BTreeMap<NodeId, String>;
 
 /// `GET /activity`
-pub(super) async fn page(State(web): State<Web>, may: May<ReadActivity>) -> Result<Html<String>, Problem> {
-    let entries = web.app.store().recent_audit(SHOWN).await?;
-    let devices = devices(&web, &entries).await?;
-    let now = web.app.now();
+pub(super) async fn page(
+    State(web): State<Web>,
+    may: May<ReadActivity>,
+    Query(query): Query<ActivityQuery>,
+) -> Result<Html<String>, Problem> {
+    let filter = query.filter(&web).await?;
+    // one more, to know whether there are older ones
+    let mut found = web.app.store().audit(&filter, IN_PAGE + 1).await?;
+    let is_last = found.len() <= IN_PAGE as usize;
+    found.truncate(IN_PAGE as usize);
+    let older = found.last().filter(|_| !is_last).map(|(id, _)| id.to_string());
+    let entries: Vec<AuditEntry> = found.into_iter().map(|(_, entry)| entry).collect();
     page::html(&ActivityPage {
         shell: Shell::of_person(&web.app, &may.person, "activity"),
-        entries: entries.iter().map(|entry| Entry::new(entry, &devices, now)).collect(),
+        entries: told(&web, &entries).await?,
+        query,
+        older,
+        kinds: KINDS,
     })
 }
 
@@ -58,6 +107,43 @@ pub(super) async fn of_device(web: &Web, id: NodeId) -> Result<Vec<Entry>, Probl
     let entries: Vec<AuditEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
     let devices = devices(web, &entries).await?;
     Ok(entries.iter().map(|entry| Entry::new(entry, &devices, web.app.now())).collect())
+}
+
+/// `GET /activity.csv`: everything that the query finds, up to a limit.
+pub(super) async fn csv(
+    State(web): State<Web>,
+    _: May<ReadActivity>,
+    Query(query): Query<ActivityQuery>,
+) -> Result<Response, Problem> {
+    let filter = query.filter(&web).await?;
+    let mut csv = Csv::new(&["at", "actor", "address", "action", "subject", "detail", "changes"]);
+    for (_, entry) in web.app.store().audit(&filter, IN_TABLE).await? {
+        let at = Moment::new(entry.at, entry.at).rfc3339;
+        let change = |FieldChange(field, before, after): &FieldChange| format!("{field}: {before} -> {after}");
+        let changes: Vec<String> = entry.changes.iter().map(change).collect();
+        csv.line(&[
+            &at,
+            &entry.actor,
+            &entry.address,
+            &entry.action,
+            &entry.subject,
+            &entry.detail,
+            &changes.join("; "),
+        ]);
+    }
+    Ok(csv.download("activity.csv"))
+}
+
+/// The newest entries in words.
+pub(super) async fn recent(web: &Web, limit: u32) -> Result<Vec<Entry>, Problem> {
+    let entries = web.app.store().recent_audit(limit).await?;
+    told(web, &entries).await
+}
+
+async fn told(web: &Web, entries: &[AuditEntry]) -> Result<Vec<Entry>, Problem> {
+    let devices = devices(web, entries).await?;
+    let now = web.app.now();
+    Ok(entries.iter().map(|entry| Entry::new(entry, &devices, now)).collect())
 }
 
 /// The present names of the devices that the entries speak of; one that was revoked keeps its last.
@@ -75,6 +161,62 @@ async fn devices(web: &Web, entries: &[AuditEntry]) -> Result<Devices, Problem> 
 
 fn subject_device(entry: &AuditEntry) -> Option<NodeId> {
     entry.action.starts_with("device.").then(|| NodeId::parse(&entry.subject)).flatten()
+}
+
+impl ActivityQuery {
+    async fn filter(&self, web: &Web) -> Result<AuditFilter, Problem> {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        let actor = self.actor.trim();
+        let actor = match actor {
+            "" | "cli" | "server" => actor.to_owned(),
+            name if name.contains(':') => name.to_owned(),
+            name => format!("user:{name}"),
+        };
+        let day = |text: &str| Date::parse(text, DAY).ok();
+        let moment = |date: Date| {
+            let seconds = date.midnight().assume_utc().unix_timestamp();
+            UnixTime::from_secs(u64::try_from(seconds).unwrap_or(0))
+        };
+        Ok(AuditFilter {
+            actor: some(actor),
+            action: some(self.kind.clone()).map(|kind| format!("{kind}.*")),
+            subject: self.subject(web).await?,
+            since: day(&self.from).map(moment),
+            until: day(&self.to).and_then(|date| date.checked_add(Days::DAY)).map(moment),
+            before: Uuid::parse_str(&self.before).ok(),
+        })
+    }
+
+    /// The object as the log names it: a device by its id.
+    async fn subject(&self, web: &Web) -> Result<Option<String>, Problem> {
+        let text = self.object.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let named = web.app.devices().await?.iter().find(|device| device.name.as_str() == text).map(|device| device.id);
+        Ok(Some(NodeId::parse(text).or(named).map_or_else(|| text.to_owned(), |id| id.to_string())))
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.actor, &self.object, &self.kind, &self.from, &self.to].into_iter().any(|text| !text.is_empty())
+    }
+
+    /// The query, with its question mark, from the entry with this id on.
+    fn suffix(&self, before: &str) -> String {
+        let fields = [
+            ("actor", self.actor.as_str()),
+            ("object", &self.object),
+            ("kind", &self.kind),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("before", before),
+        ];
+        let said: Vec<_> = fields.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        match serde_urlencoded::to_string(said) {
+            Ok(query) if !query.is_empty() => format!("?{query}"),
+            Ok(_) | Err(_) => String::new(),
+        }
+    }
 }
 
 impl Entry {
@@ -106,10 +248,16 @@ impl Entry {
             "user.withdraw-invite" => (format!("withdrew an invite for a person as {detail}"), subject.clone()),
             "session.end" => ("signed out".to_owned(), String::new()),
             "invite.create" => (format!("made an invite for {detail}"), String::new()),
+            "invite.revoke" => ("revoked an enrolment key".to_owned(), detail.clone()),
+            "enrolment.ask" => (format!("was asked to let in {detail}"), format!("(code {subject})")),
+            "enrolment.deny" => (format!("kept out {detail}"), format!("(code {subject})")),
+            "network.rename" => (format!("named the network {subject}"), String::new()),
+            "device.approve" => ("let in".to_owned(), format!("({detail})")),
             "device.enrol" => ("joined the network".to_owned(), String::new()),
             "device.rekey" => ("enrolled again with a new key".to_owned(), String::new()),
             "device.renew" => ("renewed the certificate of".to_owned(), String::new()),
             "device.rename" => ("renamed".to_owned(), format!("({})", detail.replace(" -> ", " to "))),
+            "device.tag" => ("changed the tags of".to_owned(), String::new()),
             "device.hold-to-relay" => ("held".to_owned(), "to the relay".to_owned()),
             "device.release-from-relay" => ("released".to_owned(), "from the relay".to_owned()),
             "device.revoke" => ("revoked".to_owned(), String::new()),
@@ -122,7 +270,21 @@ impl Entry {
             _ if did_itself => String::new(),
             _ => actor(&entry.actor),
         };
-        Self { at: Moment::new(entry.at, now), actor, verb, device, rest }
+        let change = |FieldChange(field, before, after): &FieldChange| Change {
+            field: field.clone(),
+            before: before.clone(),
+            after: after.clone(),
+        };
+        Self {
+            at: Moment::new(entry.at, now),
+            actor,
+            verb,
+            device,
+            rest,
+            // a sign-in says it in its sentence
+            address: if entry.action == "session.begin" { String::new() } else { entry.address.clone() },
+            changes: entry.changes.iter().map(change).collect(),
+        }
     }
 }
 
@@ -134,7 +296,21 @@ fn actor(actor: &str) -> String {
     }
 }
 
+/// What a filter may choose: the first word of actions, and in words.
+const KINDS: &[(&str, &str)] = &[
+    ("admin", "Accounts"),
+    ("device", "Devices"),
+    ("enrolment", "Devices that ask"),
+    ("invite", "Enrolment keys"),
+    ("network", "Settings"),
+    ("session", "Sign-ins"),
+    ("token", "API tokens"),
+    ("webhook", "Webhooks"),
+];
+const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 /// One screen of history.
-const SHOWN: u32 = 100;
+const IN_PAGE: u32 = 100;
+/// As many lines as a spreadsheet opens without a pause.
+const IN_TABLE: u32 = 10_000;
 /// Of one device.
 const SHOWN_OF_DEVICE: u32 = 30;

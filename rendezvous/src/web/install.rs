@@ -27,6 +27,7 @@ use crate::web_tls;
 struct Script<'a> {
     base: String,
     version: &'a str,
+    server_key: String,
     sha256_x86_64: String,
     sha256_aarch64: String,
     unit: String,
@@ -78,6 +79,7 @@ pub(super) async fn script(State(web): State<Web>) -> Result<Response, Problem> 
     let script = Script {
         base: base(&web).await?,
         version: env!("CARGO_PKG_VERSION"),
+        server_key: HEXLOWER.encode(&web.app.server_key().pin()),
         sha256_x86_64: sha256(Arch::X86_64).await?,
         sha256_aarch64: sha256(Arch::Aarch64).await?,
         // packages own /usr/bin; what is installed by hand goes where they never look
@@ -120,7 +122,8 @@ fn unreadable(error: io::Error) -> Problem {
     Problem::Internal(error.into())
 }
 
-async fn base(web: &Web) -> Result<String, Problem> {
+/// The origin that people and agents are told.
+pub(super) async fn base(web: &Web) -> Result<String, Problem> {
     Ok(public::web_url(web.app.config(), web.app.store().network().await?.as_ref()))
 }
 

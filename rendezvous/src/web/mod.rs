@@ -2,15 +2,19 @@
 //! the pages live. No SQL and no JSON; what is done is done by `actions`.
 
 mod account;
+mod activate;
 mod activity;
 mod assets;
+mod csv;
 mod devices;
 mod format;
 mod headers;
 mod install;
+mod keys;
 mod live;
 mod map;
 mod me;
+mod overview;
 mod page;
 mod pairs;
 mod passkeys;
@@ -18,16 +22,17 @@ mod plot;
 mod problem;
 mod qr;
 mod reference;
+mod settings;
 mod system;
 mod tokens;
 mod users;
 mod view;
+mod well_known;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
@@ -54,7 +59,8 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
     let reference = Arc::new(Reference::new(document));
     let web = Web { app, passwords: Passwords::new(), streams: Streams::new(), agents, reference };
     Router::new()
-        .route("/", get(async || Redirect::to("/devices")))
+        .route("/", get(overview::page))
+        .route("/live", get(overview::live))
         .route("/setup", get(account::setup::page).post(account::setup::submit))
         .route("/sign-in", get(account::sign_in::page).post(account::sign_in::submit))
         .route("/sign-in/code", get(account::code::page).post(account::code::submit))
@@ -87,7 +93,13 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
         .route("/users/{id}/reset", post(users::show::reset))
         .route("/users/{id}/remove", get(users::show::ask_removal).post(users::show::remove))
         .route("/sign-out", post(account::sign_out::submit))
+        .route("/activate", get(activate::page))
+        .route("/activate/live", get(activate::live))
+        .route("/activate/approve", post(activate::approve))
+        .route("/activate/deny", post(activate::deny))
         .route("/devices", get(devices::list::page))
+        .route("/devices.csv", get(devices::list::csv))
+        .route("/devices/bulk", post(devices::bulk::submit))
         .route("/devices/live", get(devices::list::live))
         .route("/devices/new", get(devices::add::page).post(devices::add::submit))
         .route("/devices/new/{id}", get(devices::invited::page))
@@ -96,6 +108,7 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
         .route("/devices/{id}/live", get(devices::show::live))
         .route("/devices/{id}/relay", post(devices::relay::submit))
         .route("/devices/{id}/rename", post(devices::rename::submit))
+        .route("/devices/{id}/tags", post(devices::tags::submit))
         .route("/devices/{id}/revoke", get(devices::revoke::page).post(devices::revoke::submit))
         .route("/map", get(map::page))
         .route("/map/live", get(map::live))
@@ -103,11 +116,18 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
         .route("/pairs/{a}/{b}/live", get(pairs::show::live))
         .route("/pairs/{a}/{b}/ping", post(pairs::ask::ping))
         .route("/pairs/{a}/{b}/retry", post(pairs::ask::retry))
+        .route("/keys", get(keys::page).post(keys::submit))
+        .route("/keys/{id}", get(keys::show))
+        .route("/keys/{id}/revoke", post(keys::revoke))
+        .route("/settings", get(settings::page))
+        .route("/settings/name", post(settings::rename))
         .route("/activity", get(activity::page))
         .route("/system", get(system::page))
         .route("/api", get(reference::page))
         .route("/tokens", get(tokens::page).post(tokens::create))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/activity.csv", get(activity::csv))
+        .route("/.well-known/warren", get(well_known::card))
         .route("/assets/{name}", get(assets::asset))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::not_found)

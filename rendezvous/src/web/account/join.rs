@@ -59,7 +59,7 @@ pub(in crate::web) async fn submit(
     let error = match made {
         Ok(user) => {
             let session = actions::begin_session(&web.app, (user.id, &user.name), &visitor.client, None).await?;
-            return Ok(with_cookie(session_cookie(&session, visitor.client.is_secure), Redirect::to("/devices")));
+            return Ok(with_cookie(session_cookie(&session, visitor.client.is_secure), Redirect::to("/")));
         }
         Err(error) => error,
     };

@@ -9,6 +9,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar};
 use serde::Deserialize;
 
 use super::super::Web;
+use super::super::install;
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::Nothing;
@@ -21,6 +22,8 @@ use crate::domain::Actor;
 struct NewPage {
     shell: Shell,
     minutes: u64,
+    /// The origin of this server.
+    base: String,
     problem: Option<&'static str>,
 }
 
@@ -38,6 +41,7 @@ pub(in crate::web) async fn page(
 ) -> Result<Html<String>, Problem> {
     page::html(&NewPage {
         shell: Shell::of_person(&web.app, &person, "devices"),
+        base: install::base(&web).await?,
         minutes: INVITE_LIFE.as_secs() / 60,
         problem: why.gone.map(|_| "That command has expired, or was made in another browser. Make a new one."),
     })

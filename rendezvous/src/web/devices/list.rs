@@ -1,26 +1,31 @@
-//! `/devices`: every device with its paths, live.
+//! `/devices`: the devices with their paths in short, searched, filtered and sorted by the URL, live; and the same as a
+//! table for spreadsheets.
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{Html, Response};
-use serde::Deserialize;
 
 use super::super::Web;
+use super::super::csv::Csv;
 use super::super::live::{From, Part, Snapshot, Source};
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
-use super::super::view::{DeviceList, DeviceRow};
-use super::Done;
-use crate::actions;
+use super::super::view::{DeviceList, ListRow, NATS};
+use super::query::ListQuery;
+use super::{Done, Note};
+use crate::actions::{self, Survey};
 use crate::auth::Person;
+use crate::domain::{Right, may_on_device};
 
 #[derive(Template)]
 #[template(path = "devices/list.html")]
 struct ListPage {
     shell: Shell,
     state: String,
-    done: Option<&'static str>,
+    done: Option<Note>,
     list: DeviceList,
+    query: ListQuery,
+    nats: [(&'static str, &'static str); 4],
 }
 
 #[derive(Template)]
@@ -33,34 +38,31 @@ struct SummaryPart<'a> {
 #[template(path = "devices/_list.html")]
 struct ListPart<'a> {
     list: &'a DeviceList,
+    query: &'a ListQuery,
 }
 
 #[derive(Template)]
 #[template(path = "devices/_device_row.html")]
 struct RowPart<'a> {
-    row: &'a DeviceRow,
-}
-
-/// `?page=N`
-#[derive(Debug, Deserialize)]
-pub(in crate::web) struct Which {
-    #[serde(default)]
-    page: usize,
+    row: &'a ListRow,
+    query: &'a ListQuery,
 }
 
 /// `GET /devices`
 pub(in crate::web) async fn page(
     State(web): State<Web>,
     person: Person,
-    Query(which): Query<Which>,
+    Query(query): Query<ListQuery>,
     Query(done): Query<Done>,
 ) -> Result<Html<String>, Problem> {
-    let list = load(&web, &person, which.page).await?;
+    let list = load(&web, &person, &query).await?;
     page::html(&ListPage {
         shell: Shell::of_person(&web.app, &person, "devices"),
-        state: snapshot(&list)?.state(),
-        done: done.sentence(),
+        state: snapshot(&list, &query)?.state(),
+        done: done.known(),
         list,
+        query,
+        nats: NATS.map(|(_, word, words)| (word, words)),
     })
 }
 
@@ -68,29 +70,86 @@ pub(in crate::web) async fn page(
 pub(in crate::web) async fn live(
     State(web): State<Web>,
     person: Person,
-    Query(Which { page }): Query<Which>,
+    Query(query): Query<ListQuery>,
     Query(from): Query<From>,
 ) -> Result<Response, Problem> {
     let seen_by = person.clone();
     let say = move |web: Web| {
-        let seen_by = seen_by.clone();
-        async move { Ok(Some(snapshot(&load(&web, &seen_by, page).await?)?)) }
+        let (seen_by, query) = (seen_by.clone(), query.clone());
+        async move { Ok(Some(snapshot(&load(&web, &seen_by, &query).await?, &query)?)) }
     };
     Source::new(&web, person, say).stream(from).await
 }
 
-async fn load(web: &Web, person: &Person, page: usize) -> Result<DeviceList, Problem> {
-    let devices = actions::list_devices(&web.app).await?;
-    let list = DeviceList::new(&devices, person.scope(), page, web.app.now());
-    Ok(DeviceList { may_add: person.role.may_add_devices(), ..list })
+/// `GET /devices.csv`: every device that the query finds.
+pub(in crate::web) async fn csv(
+    State(web): State<Web>,
+    person: Person,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    let survey = survey(&web, &person, &query).await?;
+    let mut csv = Csv::new(&[
+        "id",
+        "name",
+        "tags",
+        "ipv4",
+        "ipv6",
+        "online",
+        "last_seen",
+        "direct",
+        "relayed",
+        "rtt_ms",
+        "nat",
+        "os",
+        "agent_version",
+        "rx_bytes",
+        "tx_bytes",
+    ]);
+    for summary in &survey.found {
+        let row = ListRow::new(summary, false, web.app.now());
+        let last_seen = row.last_seen.map(|seen| seen.rfc3339).unwrap_or_default();
+        let rtt = summary.paths.median_rtt.map(|rtt| format!("{:.1}", rtt.as_secs_f64() * 1e3)).unwrap_or_default();
+        let nat = NATS.into_iter().find(|(kind, ..)| Some(*kind) == summary.nat).map_or("", |(_, word, _)| word);
+        csv.line(&[
+            &row.id,
+            &row.name,
+            &row.tags.join(" "),
+            &row.v4,
+            &row.v6,
+            if row.online { "yes" } else { "no" },
+            &last_seen,
+            &row.direct.to_string(),
+            &row.relayed.to_string(),
+            &rtt,
+            nat,
+            &row.os,
+            &row.agent_version,
+            &summary.paths.rx_bytes.to_string(),
+            &summary.paths.tx_bytes.to_string(),
+        ]);
+    }
+    Ok(csv.download("devices.csv"))
 }
 
-fn snapshot(list: &DeviceList) -> Result<Snapshot, Problem> {
+async fn survey(web: &Web, person: &Person, query: &ListQuery) -> Result<Survey, Problem> {
+    Ok(actions::survey_devices(&web.app, person.scope(), &query.wanted()).await?)
+}
+
+async fn load(web: &Web, person: &Person, query: &ListQuery) -> Result<DeviceList, Problem> {
+    let survey = survey(web, person, query).await?;
+    let now = web.app.now();
+    Ok(DeviceList::new(&survey, query.page(), |summary| {
+        let may_manage = may_on_device(person.role, person.id, Right::ManageDevices, &summary.device);
+        ListRow::new(summary, may_manage, now)
+    }))
+}
+
+fn snapshot(list: &DeviceList, query: &ListQuery) -> Result<Snapshot, Problem> {
     let summary = Part::new("summary", &list.summary, SummaryPart { list }.render()?);
-    let whole = Part::new("device-list", list, ListPart { list }.render()?);
+    let whole = Part::new("device-list", list, ListPart { list, query }.render()?);
     let mut parts = vec![summary.clone()];
     for row in &list.rows {
-        parts.push(Part::new(format!("device-{}", row.id), row, RowPart { row }.render()?));
+        parts.push(Part::new(format!("device-{}", row.id), row, RowPart { row, query }.render()?));
     }
     Ok(Snapshot { outline: list.outline(), whole: vec![summary, whole], parts })
 }

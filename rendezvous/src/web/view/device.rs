@@ -1,4 +1,4 @@
-//! Devices as the list and their own page show them.
+//! A device with its paths one by one, as its own page shows it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use super::network::NetworkView;
 use super::path::{PathKind, PathView};
 use crate::actions::{DeviceView, ShownDevice};
 use crate::auth::Person;
-use crate::domain::{DeviceState, Right, Scope, may_on_device};
+use crate::domain::{DeviceState, Right, may_on_device};
 
-/// One row of the list.
+/// A device and its paths.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::web) struct DeviceRow {
     pub(in crate::web) id: String,
@@ -61,65 +61,11 @@ impl DeviceRow {
     pub(in crate::web) fn shown_paths(&self) -> &[PathView] {
         &self.paths[..self.paths.len().min(PATHS_IN_ROW)]
     }
-
-    /// How many more there are.
-    pub(in crate::web) fn hidden_paths(&self) -> usize {
-        self.paths.len() - self.shown_paths().len()
-    }
-}
-
-/// One page of the list.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(in crate::web) struct DeviceList {
-    pub(in crate::web) summary: String,
-    pub(in crate::web) rows: Vec<DeviceRow>,
-    /// Counted from 1.
-    pub(in crate::web) page: usize,
-    pub(in crate::web) pages: usize,
-    /// Whether whoever looks may add a device.
-    pub(in crate::web) may_add: bool,
-}
-
-impl DeviceList {
-    /// The devices of a page that `scope` holds, in the order given; a page beyond the last is the last. Paths may lead to
-    /// all `devices`.
-    pub(in crate::web) fn new(devices: &[DeviceView], scope: Scope, page: usize, now: UnixTime) -> Self {
-        let names = names(devices);
-        let devices: Vec<&DeviceView> = devices.iter().filter(|view| scope.holds(&view.device)).collect();
-        let pages = devices.len().div_ceil(ROWS_IN_PAGE).max(1);
-        let page = page.clamp(1, pages);
-        let shown = devices.iter().copied().skip((page - 1) * ROWS_IN_PAGE).take(ROWS_IN_PAGE);
-        let rows = shown.map(|view| DeviceRow::new(view, &names, now)).collect();
-        Self { summary: summary(&devices), rows, page, pages, may_add: true }
-    }
-
-    /// The order of the rows: while it stays, rows can be replaced one by one.
-    pub(in crate::web) fn outline(&self) -> String {
-        let ids: Vec<&str> = self.rows.iter().map(|row| row.id.as_str()).collect();
-        format!("{} {}", self.pages, ids.join(" "))
-    }
 }
 
 /// A device behind a WebSocket has no port of interest.
 fn seen_from(address: SocketAddr) -> String {
     if address.port() == 0 { format!("{}, by WebSocket", address.ip()) } else { address.to_string() }
-}
-
-/// The mesh in one line.
-fn summary(devices: &[&DeviceView]) -> String {
-    if devices.is_empty() {
-        return "There are no devices here yet.".to_owned();
-    }
-    let online = devices.iter().filter(|view| view.presence.is_some());
-    let kinds = || online.clone().flat_map(|view| &view.paths).map(|path| PathKind::parse(&path.report.kind));
-    let count = |kind| kinds().filter(|found| *found == kind).count();
-    let (direct, relay) = (count(PathKind::Direct), count(PathKind::Relay));
-    let summary = format!("{} of {} online", online.clone().count(), devices.len());
-    // each end reports its own path to the other, so this is the share of directions
-    match (direct * 100).checked_div(direct + relay) {
-        Some(share) => format!("{summary}, {share} % of paths direct"),
-        None => summary,
-    }
 }
 
 /// A device's own page.
@@ -139,6 +85,8 @@ pub(in crate::web) struct Device {
     pub(in crate::web) hostname: String,
     pub(in crate::web) os: String,
     pub(in crate::web) agent_version: String,
+    /// As a person types them.
+    pub(in crate::web) tags: String,
     pub(in crate::web) observed: Option<String>,
     pub(in crate::web) network: Option<NetworkView>,
     pub(in crate::web) identity_key: String,
@@ -179,6 +127,7 @@ impl Device {
             hostname: device.hostname.clone(),
             os: device.os.clone(),
             agent_version: device.agent_version.clone(),
+            tags: device.tags.join(" "),
             observed: view.presence.as_ref().map(|presence| seen_from(presence.observed)),
             network: view.presence.as_ref().map(|presence| NetworkView::new(presence.observed, candidates.as_ref())),
             identity_key: device.identity_key.to_string(),
@@ -208,8 +157,6 @@ impl Device {
     }
 }
 
-/// A page stays below 20 KB as it travels, and quick to draw on a phone.
-const ROWS_IN_PAGE: usize = 100;
 /// A row of four lines stays a row.
 const PATHS_IN_ROW: usize = 4;
 
@@ -277,34 +224,13 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 
     #[test]
-    fn the_summary_counts_what_is_online() {
-        let devices = [view(1, true, &["direct"]), view(2, true, &["relay", "none"]), view(3, false, &["direct"])];
-
-        assert_eq!(DeviceList::new(&devices, Scope::Mesh, 1, NOW).summary, "2 of 3 online, 50 % of paths direct");
-        assert_eq!(DeviceList::new(&devices[2..], Scope::Mesh, 1, NOW).summary, "0 of 1 online");
-    }
-
-    #[test]
     fn a_row_shows_the_best_paths_and_counts_the_rest() {
         let devices = [view(1, true, &[]), view(2, true, &["relay", "direct", "direct", "none", "direct", "direct"])];
 
-        let list = DeviceList::new(&devices, Scope::Mesh, 1, NOW);
+        let row = DeviceRow::new(&devices[1], &names(&devices), NOW);
 
-        let row = &list.rows[1];
-        assert_eq!((row.shown_paths().len(), row.hidden_paths()), (4, 1));
+        assert_eq!((row.shown_paths().len(), row.paths.len()), (4, 5));
         assert!(row.shown_paths().iter().all(|path| path.kind == PathKind::Direct));
         assert_eq!((row.received, row.sent), (Bytes(60), Bytes(6)));
-    }
-
-    #[test]
-    fn a_long_list_has_pages() {
-        let devices: Vec<DeviceView> = (1..=250).map(|id| view(id, false, &[])).collect();
-
-        let sizes = [0, 1, 3, 99].map(|page| {
-            let list = DeviceList::new(&devices, Scope::Mesh, page, NOW);
-            (list.page, list.pages, list.rows.len())
-        });
-
-        assert_eq!(sizes, [(1, 3, 100), (1, 3, 100), (3, 3, 50), (3, 3, 50)]);
     }
 }

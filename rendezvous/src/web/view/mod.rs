@@ -4,13 +4,15 @@
 //! the ageing of relative times does not count, since the browser ages them itself.
 
 mod device;
+mod device_list;
 mod enrolment;
 mod network;
 mod pair;
 mod path;
 mod plots;
 
-pub(super) use device::{Device, DeviceList, DeviceRow};
+pub(super) use device::Device;
+pub(super) use device_list::{DeviceList, ListRow, NATS, is_older};
 pub(super) use enrolment::{Enrolment, Stage};
 pub(super) use pair::{ChangeView, PairView};
 pub(super) use path::{PathKind, via};

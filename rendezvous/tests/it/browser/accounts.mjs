@@ -83,7 +83,7 @@ async function passkeys(page) {
   // offered where the name is typed, and taken at once by the virtual authenticator; else by the button
   await page.waitForSelector("#passkey-sign-in:not([hidden])").catch(() => {});
   if (/sign-in/.test(page.url())) await page.getByRole("button", { name: "Sign in with a passkey" }).click().catch(() => {});
-  await page.waitForURL(`${BASE}/devices`);
+  await page.waitForURL(`${BASE}/`);
 }
 
 async function people(page) {
@@ -106,7 +106,7 @@ async function people(page) {
   await bob.fill("#name", "bob");
   await bob.fill("#password", PASSWORD);
   await bob.keyboard.press("Enter");
-  await bob.waitForURL(`${BASE}/devices`);
+  await bob.waitForURL(`${BASE}/`);
   assert.equal(await bob.getByRole("link", { name: "Users" }).count(), 0, "what one may not see is not shown");
   await bob.goto(`${BASE}/users`);
   await bob.getByText("Your account may not do that").waitFor();

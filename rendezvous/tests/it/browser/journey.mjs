@@ -99,7 +99,7 @@ async function addDevice(page) {
   await page.getByRole("button", { name: "Copy" }).click();
   await page.waitForFunction(() => document.querySelector("[data-copy] [data-words]").textContent === "Copied");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), command);
-  assert.match(command, /^sudo warren up warren_inv_[\w-]+$/);
+  assert.match(command, /^curl -fsSL \S+\/install\.sh \| sudo sh -s -- warren_inv_[\w-]+$/);
 
   const laptop = await stage("enrol", { invite: command.split(" ").at(-1), hostname: "laptop" });
   await page.getByText("laptop is enrolled, but not connected").waitFor();
@@ -247,9 +247,84 @@ async function seeDevice(page, laptop, desktop) {
   await inspect(page, "device-revoked");
 }
 
+async function seeOverview(page, laptop) {
+  await page.goto(`${BASE}/`);
+  await page.waitForSelector("#live-mark[data-state=live]");
+  const { code } = await stage("ask", { hostname: "toaster" });
+  await page.getByText("1 device waits to be let in").waitFor();
+  await inspect(page, "overview");
+  await page.getByRole("link", { name: "Decide" }).click();
+  await page.waitForSelector("#live-mark[data-state=live]");
+  await inspect(page, "activate-waiting");
+  await page.fill("#code", code.toLowerCase().replace("-", " "));
+  await page.keyboard.press("Enter");
+  await page.getByText("wants to become part of this network").waitFor();
+  await inspect(page, "activate");
+  await page.fill("#tags", "kitchen");
+  await page.getByRole("button", { name: "Let it in" }).click();
+  await page.getByText("Let in.").waitFor();
+  await page.goto(`${BASE}/activate?code=BCDF-BCDF`);
+  await inspect(page, "activate-unknown");
+}
+
+async function changeMany(page) {
+  await page.keyboard.press("g");
+  await page.keyboard.press("d");
+  await page.waitForURL(`${BASE}/devices`);
+  await page.waitForSelector("#live-mark[data-state=live]");
+  assert.ok(await page.locator("#bulk").isHidden(), "nothing is selected");
+  await page.getByRole("checkbox", { name: "Select nas" }).check();
+  await page.getByRole("checkbox", { name: "Select phone" }).check();
+  assert.equal(await text(page, "[data-count]"), "2 selected");
+  await page.fill("#bulk-tags", "shelf");
+  await inspect(page, "devices-selected");
+  await page.getByRole("button", { name: "Add tag" }).click();
+  await page.getByText("The tags are changed.").waitFor();
+  await page.selectOption("#tag", "shelf");
+  await page.waitForURL(`${BASE}/devices?tag=shelf`);
+  assert.equal(await page.locator("tbody tr").count(), 2);
+  await inspect(page, "devices-filtered");
+  await page.keyboard.press("/");
+  await page.keyboard.type("phone");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/q=phone/);
+  await page.getByRole("checkbox", { name: "Select all devices of this page" }).check();
+  await page.getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("heading", { name: "Revoke phone?" }).waitFor();
+  await inspect(page, "devices-revoke");
+  await page.getByRole("link", { name: "Keep it" }).click();
+  await page.locator("main").press("?");
+  await page.getByRole("dialog", { name: "Keys" }).waitFor();
+  await inspect(page, "keys-help");
+  await page.keyboard.press("Escape");
+}
+
+async function makeKey(page) {
+  await page.goto(`${BASE}/keys`);
+  await inspect(page, "keys-empty");
+  await page.fill("#key-name", "rack 2");
+  await page.check("#reusable");
+  await page.fill("#key-tags", "rack-2 lab");
+  await page.getByRole("button", { name: "Make the key" }).click();
+  await page.waitForURL(`${BASE}/keys/*`);
+  const invite = await text(page, "#command");
+  await stage("enrol", { invite, hostname: "server-1" });
+  await page.reload();
+  await inspect(page, "key");
+  await page.goto(`${BASE}/keys`);
+  await inspect(page, "keys");
+  await page.goto(`${BASE}/settings`);
+  await page.fill("#name", "Home and office");
+  await page.keyboard.press("Enter");
+  await page.getByText("Saved.").waitFor();
+  await inspect(page, "settings");
+}
+
 async function seeTheRest(page) {
   await page.goto(`${BASE}/activity`);
   await inspect(page, "activity");
+  await page.selectOption("#kind", "device");
+  await page.waitForURL(`${BASE}/activity?kind=device`);
 
   await page.goto(`${BASE}/system`);
   await page.getByRole("heading", { name: "Settings in force" }).waitFor();
@@ -286,11 +361,11 @@ async function withoutScripts() {
   await page.fill("#name", "ada");
   await page.fill("#password", PASSWORD);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.waitForURL(`${BASE}/devices`);
+  await page.waitForURL(`${BASE}/`);
   assert.match(await text(page, "#live-mark"), /^As of \d{4}-/);
   await page.getByRole("button", { name: "Add device" }).click();
-  assert.match(await text(page, "#command"), /^sudo warren up /);
-  assert.ok(await page.locator("[data-copy]").isHidden());
+  assert.match(await text(page, "#command"), /^curl /);
+  assert.ok(await page.locator("[data-copy=command]").isHidden());
   await page.goto(`${BASE}/map`);
   assert.ok(await page.locator("#map-graph .node").count() >= 3);
   await page.screenshot({ path: `${SHOTS}/map-without-scripts.png`, fullPage: true });
@@ -318,6 +393,9 @@ try {
   await seePair(page, laptop, desktop);
   await seeMap(page, laptop, desktop);
   await seeDevice(page, laptop, desktop);
+  await seeOverview(page, laptop);
+  await changeMany(page);
+  await makeKey(page);
   await seeTheRest(page);
   await signInByKeyboard(page);
   await withoutScripts();

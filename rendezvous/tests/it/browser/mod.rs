@@ -17,7 +17,9 @@ use stage::Stage;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_sets_up_adds_devices_watches_renames_and_revokes() {
     let Some(chromium) = chromium() else { return };
-    let server = TestApp::at_present(LOOPBACK).await;
+    let agents = tempfile::tempdir().unwrap();
+    std::fs::write(agents.path().join("warren-linux-x86_64"), "nobody runs it here").unwrap();
+    let server = TestApp::at_present(&format!("{LOOPBACK}agent-dir = {:?}", agents.path())).await;
     let setup = server.setup_token().await;
     let addresses = server.serve().await;
     let base = format!("http://{}", addresses.web);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use warren_proto::control::PathReport;
-use warren_proto::keys::{NodeId, UnixTime};
-use warren_rendezvous::actions;
+use warren_proto::keys::{NodeId, StaticPublic, UnixTime};
+use warren_rendezvous::actions::{self, Asked, Enrolment};
 use warren_rendezvous::domain::history::Way;
 use warren_rendezvous::domain::{Actor, Device};
 
@@ -32,6 +32,7 @@ impl Stage {
         let node = |name: &str| NodeId::parse(word(name)).unwrap();
         let key = u8::try_from(self.keys.len() + 1).unwrap();
         let device = match word("action") {
+            "ask" => return self.ask(word("hostname"), key).await,
             "device" => self.server.device(word("hostname"), key).await,
             "enrol" => self.server.enrol(&word("invite").parse().unwrap(), word("hostname"), key).await,
             "history" => return self.remember(node("from"), node("to")).await,
@@ -46,6 +47,23 @@ impl Stage {
         };
         self.keys.entry(device.id).or_insert(key);
         described(&device)
+    }
+
+    /// A device asks to be let in, and does not wait for it.
+    async fn ask(&mut self, hostname: &str, key: u8) -> Value {
+        let enrolment = Enrolment {
+            secret: Vec::new(),
+            identity_key: identity(key + 100).public(),
+            static_key: StaticPublic::new([key + 100; 32]),
+            hostname: hostname.to_owned(),
+            os: "linux aarch64".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+        };
+        let from = "192.0.2.77".parse().unwrap();
+        match actions::ask_to_join(&self.server.app, &enrolment, from).await.unwrap() {
+            Asked::Waiting(asked) => json!({ "code": asked.code.to_string() }),
+            Asked::Admitted(_) => panic!("admitted without a person"),
+        }
     }
 
     async fn arrive(&mut self, device: NodeId) -> Value {

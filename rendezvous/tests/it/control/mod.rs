@@ -1,6 +1,7 @@
 //! The control plane over real QUIC, with all its services open on ports of their own.
 
 pub(crate) mod agent;
+mod asking;
 mod enrolment;
 mod mesh;
 mod tunnel;

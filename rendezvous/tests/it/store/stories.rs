@@ -7,8 +7,8 @@ use warren_proto::keys::{IdentityPublic, NetworkId, NetworkPublic, NodeId, Stati
 use warren_rendezvous::domain::history::{Kind, Kinds, PathChange, PathName, Point, Rtts, Sample, Span, Way};
 use warren_rendezvous::domain::{Attempts, Device, DeviceName, DeviceState, Role};
 use warren_rendezvous::store::{
-    AccountLink, AdminUser, AuditEntry, Ceremony, ChangeKind, LinkPurpose, NetworkRow, NewSession, Passkey, Store,
-    StoredInvite,
+    AccountLink, AdminUser, AuditEntry, Ceremony, ChangeKind, FieldChange, LinkPurpose, NetworkRow, NewSession,
+    Passkey, Store, StoredInvite,
 };
 
 use super::stores;
@@ -33,6 +33,7 @@ fn network() -> NetworkRow {
 
 fn invite() -> StoredInvite {
     StoredInvite {
+        name: "rack".to_owned(),
         id: Uuid::from_bytes([3; 16]),
         hash: [4; 32],
         reusable: false,
@@ -267,6 +268,8 @@ async fn the_audit_log_is_read_newest_first() {
             action: "device.revoke".to_owned(),
             subject: "x".to_owned(),
             detail: String::new(),
+            address: "192.0.2.7".to_owned(),
+            changes: vec![FieldChange("name".to_owned(), "laptop".to_owned(), String::new())],
         };
         let mut tx = store.begin().await.unwrap();
         for secs in 1..=3 {

@@ -12,7 +12,12 @@ use crate::common::{TestApp, Visitor, attribute, text};
 /// Method, route, and whether it is open (y) to an owner, admin, operator, viewer, member and stranger. The device in a
 /// path is nobody's of them.
 const TABLE: &[(&str, &str, &str)] = &[
-    ("GET", "/", "yyyyyy"),
+    ("GET", "/", "yyyyyn"),
+    ("GET", "/.well-known/warren", "yyyyyy"),
+    ("GET", "/activate", "yyynyn"),
+    ("GET", "/activate/live", "yyynyn"),
+    ("POST", "/activate/approve", "yyynyn"),
+    ("POST", "/activate/deny", "yyynyn"),
     ("GET", "/account", "yyyyyn"),
     ("GET", "/account/authenticator", "yyyyyn"),
     ("POST", "/account/authenticator", "yyyyyn"),
@@ -27,9 +32,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/account/sessions/end-others", "yyyyyn"),
     ("POST", "/account/sessions/{id}/end", "yyyyyn"),
     ("GET", "/activity", "yyyynn"),
+    ("GET", "/activity.csv", "yyyynn"),
     ("GET", "/api", "yyyyyy"),
     ("GET", "/assets/{name}", "yyyyyy"),
     ("GET", "/devices", "yyyyyn"),
+    ("GET", "/devices.csv", "yyyyyn"),
+    // anybody's form is read; whose devices it names is asked for each of them
+    ("POST", "/devices/bulk", "yyyyyn"),
     ("GET", "/devices/live", "yyyyyn"),
     ("GET", "/devices/new", "yyynyn"),
     ("POST", "/devices/new", "yyynyn"),
@@ -39,6 +48,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/devices/{id}/live", "yyyynn"),
     ("POST", "/devices/{id}/relay", "yyynnn"),
     ("POST", "/devices/{id}/rename", "yyynnn"),
+    ("POST", "/devices/{id}/tags", "yyynnn"),
     ("GET", "/devices/{id}/revoke", "yyynnn"),
     ("POST", "/devices/{id}/revoke", "yyynnn"),
     // there is none of this name to give out, to nobody
@@ -53,9 +63,17 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/pairs/{a}/{b}/live", "yyyynn"),
     ("POST", "/pairs/{a}/{b}/ping", "yyynnn"),
     ("POST", "/pairs/{a}/{b}/retry", "yyynnn"),
-    ("GET", "/readyz", "yyyyyy"),
     ("GET", "/reset", "yyyyyy"),
     ("POST", "/reset", "yyyyyy"),
+    ("GET", "/keys", "yyynnn"),
+    ("POST", "/keys", "yyynnn"),
+    // the device in the path is no key
+    ("GET", "/keys/{id}", "nnnnnn"),
+    ("POST", "/keys/{id}/revoke", "yyynnn"),
+    ("GET", "/live", "yyyynn"),
+    ("GET", "/readyz", "yyyyyy"),
+    ("GET", "/settings", "yynnnn"),
+    ("POST", "/settings/name", "yynnnn"),
     // closed once there is an administrator
     ("GET", "/setup", "nnnnnn"),
     ("POST", "/setup", "yyyyyy"),
