@@ -83,7 +83,8 @@ impl Waiting {
         let output = internet.directory().join("waiting");
         let file = File::create(&output)?;
         let url = url();
-        let words = [&["up", &url, "--timeout", "60s"], flags].concat();
+        // its namespace is one of networks only: the machine's own name is the same for all hosts
+        let words = [&["up", &url, "--hostname", &agent.host().label, "--timeout", "60s"], flags].concat();
         let mut command = agent.command(&words);
         // nobody sits at a terminal here
         let child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
