@@ -97,6 +97,11 @@ impl Expectation {
         matches!(self, Self::Basic | Self::Birthday | Self::Ipv6 | Self::Lan | Self::Prediction)
     }
 
+    /// Whether ports are guessed on the way there.
+    pub const fn is_searched(self) -> bool {
+        matches!(self, Self::Birthday | Self::Prediction)
+    }
+
     /// As in the JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -68,8 +68,8 @@ impl Scene {
         // Takes the port at the NAT before the others come.
         let _third = if self == Self::SamePort { Some(enrol("desktop", options)?) } else { None };
         let sites: Vec<_> = if self == Self::SamePort { Vec::new() } else { internet.sites.iter().collect() };
-        let [first, second] = ends.as_slice() else { anyhow::bail!("two hosts meet") };
-        let tries = (0..tries).map(|_| attempt::run([first, second], &sites, self.expected()));
+        let [first, second] = ends.as_mut_slice() else { anyhow::bail!("two hosts meet") };
+        let tries = (0..tries).map(|_| attempt::run([&mut *first, &mut *second], &sites, self.expected()));
         let tries = tries.collect::<Result<_>>().with_context(|| format!("play {}", self.name()))?;
         Ok(Cell::new(self.name(), "", self.expected(), tries))
     }

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::attempt::{self, End};
-use super::expect::{Expectation, expected};
+use super::expect::expected;
 use super::results::{Kind, Try};
 use crate::agent::{Agent, Options};
 use crate::classify::{self, Class, Filtering};
@@ -31,7 +31,6 @@ pub struct World {
 struct Member {
     kind: NatKind,
     side: Side,
-    site: usize,
     end: End,
 }
 
@@ -63,7 +62,7 @@ impl World {
                     .collect()
             });
             for ((kind, side), end) in chunk.iter().zip(ends) {
-                members.push(Member { kind: *kind, side: *side, site: members.len(), end: end? });
+                members.push(Member { kind: *kind, side: *side, end: end? });
             }
         }
         Ok(Self { members, kinds, _server: server, internet, number: FIRST_NUMBER })
@@ -76,13 +75,14 @@ impl World {
 
     /// Lets the agents of two kinds meet once.
     pub fn meet(&mut self, left: NatKind, right: NatKind) -> Result<Try> {
-        let sites = [self.member(left, Side::Left)?.site, self.member(right, Side::Right)?.site];
-        if matches!(expected(left, right), Expectation::Birthday | Expectation::Prediction) {
-            self.renumber(sites)?;
+        let places = [self.place(left, Side::Left)?, self.place(right, Side::Right)?];
+        let expected = expected(left, right);
+        if expected.is_searched() {
+            self.renumber(places)?;
         }
-        let (left, right) = (self.member(left, Side::Left)?, self.member(right, Side::Right)?);
-        let sites = sites.map(|site| &self.internet.sites[site]);
-        attempt::run([&left.end, &right.end], &sites, expected(left.kind, right.kind))
+        let sites = places.map(|place| &self.internet.sites[place]);
+        let [left, right] = self.members.get_disjoint_mut(places).context("a place that meets itself")?;
+        attempt::run([&mut left.end, &mut right.end], &sites, expected)
     }
 
     /// Gives sites addresses that have not searched yet: an address may search only so much in a minute, and this
@@ -92,8 +92,9 @@ impl World {
         sites.into_iter().try_for_each(|site| self.internet.sites[site].renumber(self.number))
     }
 
-    fn member(&self, kind: NatKind, side: Side) -> Result<&Member> {
-        let found = self.members.iter().find(|member| member.kind == kind && member.side == side);
+    /// Which of the sites it is: members are in the same order.
+    fn place(&self, kind: NatKind, side: Side) -> Result<usize> {
+        let found = self.members.iter().position(|member| member.kind == kind && member.side == side);
         found.with_context(|| format!("there is no place of the kind {}", kind.name()))
     }
 }
