@@ -150,15 +150,16 @@ async fn free_name(tx: &mut Tx, wanted: &str) -> Result<String, Error> {
 }
 
 /// Takes the link to the provider away from an account that has another way in.
-pub(crate) async fn unlink_oidc(app: &App, person: &crate::auth::Person) -> Result<(), Error> {
+pub(crate) async fn unlink_oidc(app: &App, actor: &Actor, id: Uuid) -> Result<(), Error> {
     let provider = app.oidc().ok_or(Error::OidcUnavailable)?;
     let mut tx = app.store().begin().await?;
-    let user = tx.admin_by_id(person.id).await?.ok_or(Error::AccountUnknown)?;
-    if user.password_hash.is_empty() && tx.passkeys_of(person.id).await?.is_empty() {
+    let user = tx.admin_by_id(id).await?.ok_or(Error::AccountUnknown)?;
+    if user.password_hash.is_empty() && tx.passkeys_of(id).await?.is_empty() {
         return Err(Error::OnlyWayIn);
     }
-    tx.delete_oidc_identity(person.id, &provider.config().issuer).await?;
-    audit(app, &mut tx, &person.actor(), "user.unlink-provider", &person.name, &provider.config().name).await?;
+    if tx.delete_oidc_identity(id, &provider.config().issuer).await? {
+        audit(app, &mut tx, actor, "user.unlink-provider", &user.name, &provider.config().name).await?;
+    }
     Ok(tx.commit().await?)
 }
 

@@ -1,27 +1,41 @@
 //! What people do to their own account: name, password, sessions.
 
+use sqlx::types::Uuid;
+
 use super::attempts::{count_attempt, forgive};
 use super::audit;
+use super::manage_user::version;
 use super::sign_in::insert_session;
 use crate::app::App;
 use crate::auth::{Passwords, Person, Token};
-use crate::domain::{account_subject, parse_user_name};
+use crate::domain::{Actor, Expected, account_subject, parse_user_name};
 use crate::error::Error;
-use crate::store::SessionView;
+use crate::store::{AdminUser, SessionView};
 
-/// Renames the person's account; they sign in with the new name from here on.
-pub(crate) async fn rename_account(app: &App, person: &Person, name: &str) -> Result<(), Error> {
+/// Renames a person's account at their own wish; they sign in with the new name from here on.
+pub(crate) async fn rename_account(
+    app: &App,
+    actor: &Actor,
+    id: Uuid,
+    name: &str,
+    expected: &Expected,
+) -> Result<AdminUser, Error> {
     let name = parse_user_name(name).ok_or(Error::AdminNameInvalid)?;
-    if name == person.name {
-        return Ok(());
-    }
     let mut tx = app.store().begin().await?;
+    let user = tx.admin_by_id(id).await?.ok_or(Error::AccountUnknown)?;
+    if !expected.holds(version(&user)) {
+        return Err(Error::ChangedMeanwhile);
+    }
+    if name == user.name {
+        return Ok(user);
+    }
     if tx.admin_by_name(name).await?.is_some() {
         return Err(Error::AdminNameTaken);
     }
-    tx.rename_admin(person.id, name).await?;
-    audit(app, &mut tx, &person.actor(), "user.rename", name, format!("{} -> {name}", person.name)).await?;
-    Ok(tx.commit().await?)
+    tx.rename_admin(id, name).await?;
+    audit(app, &mut tx, actor, "user.rename", name, format!("{} -> {name}", user.name)).await?;
+    tx.commit().await?;
+    Ok(AdminUser { name: name.to_owned(), ..user })
 }
 
 /// Whether this is the person's password; a person without one (who signs in by other means) need not prove it.
@@ -56,24 +70,28 @@ pub(crate) async fn change_password(app: &App, person: &Person, password_hash: &
     Ok(session)
 }
 
-/// The browsers in which the person is signed in, the one used last first.
-pub(crate) async fn list_sessions(app: &App, person: &Person) -> Result<Vec<SessionView>, Error> {
-    Ok(app.store().sessions_of(person.id).await?)
+/// The browsers in which a person is signed in, the one used last first.
+pub(crate) async fn list_sessions(app: &App, id: Uuid) -> Result<Vec<SessionView>, Error> {
+    Ok(app.store().sessions_of(id).await?)
 }
 
-/// Ends one of the person's sessions.
-pub(crate) async fn end_session(app: &App, person: &Person, session: &[u8; 32]) -> Result<(), Error> {
+/// Ends one of a person's sessions, at their own wish; false when they have no such.
+pub(crate) async fn end_session(app: &App, actor: &Actor, id: Uuid, session: &[u8; 32]) -> Result<bool, Error> {
     let mut tx = app.store().begin().await?;
-    if tx.delete_session_of(person.id, session).await? {
-        audit(app, &mut tx, &person.actor(), "session.revoke", &person.name, "one session").await?;
+    let user = tx.admin_by_id(id).await?.ok_or(Error::AccountUnknown)?;
+    let ended = tx.delete_session_of(id, session).await?;
+    if ended {
+        audit(app, &mut tx, actor, "session.revoke", user.name, "one session").await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    Ok(ended)
 }
 
-/// Ends every session of the person but this one.
-pub(crate) async fn end_other_sessions(app: &App, person: &Person) -> Result<(), Error> {
+/// Ends every session of a person but the one that they ask from.
+pub(crate) async fn end_other_sessions(app: &App, actor: &Actor, id: Uuid, kept: &[u8; 32]) -> Result<(), Error> {
     let mut tx = app.store().begin().await?;
-    tx.delete_other_sessions_of(person.id, &person.session).await?;
-    audit(app, &mut tx, &person.actor(), "session.revoke", &person.name, "all other sessions").await?;
+    let user = tx.admin_by_id(id).await?.ok_or(Error::AccountUnknown)?;
+    tx.delete_other_sessions_of(id, kept).await?;
+    audit(app, &mut tx, actor, "session.revoke", user.name, "all other sessions").await?;
     Ok(tx.commit().await?)
 }

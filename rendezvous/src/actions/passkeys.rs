@@ -9,6 +9,7 @@ use super::ceremony::{self, Kind};
 use super::sign_in::insert_session;
 use crate::app::App;
 use crate::auth::{Assertion, Client, Person, Registration, RelyingParty, Token, challenge_in};
+use crate::domain::Actor;
 use crate::error::Error;
 use crate::store::Passkey;
 
@@ -62,13 +63,17 @@ pub(crate) async fn add_passkey(
     Ok(tx.commit().await?)
 }
 
-/// Removes a passkey of the person's account.
-pub(crate) async fn remove_passkey(app: &App, person: &Person, id: &[u8]) -> Result<(), Error> {
+/// Removes a passkey of a person at their own wish, unless they could not sign in without it.
+pub(crate) async fn remove_passkey(app: &App, actor: &Actor, owner: Uuid, id: &[u8]) -> Result<(), Error> {
     let mut tx = app.store().begin().await?;
-    let removed = tx.passkey(id).await?.filter(|passkey| passkey.user_id == person.id);
-    let removed = removed.ok_or(Error::PasskeyUnknown)?;
-    tx.delete_passkey(id, person.id).await?;
-    audit(app, &mut tx, &person.actor(), "user.remove-passkey", &person.name, removed.name).await?;
+    let removed = tx.passkey(id).await?.filter(|passkey| passkey.user_id == owner).ok_or(Error::PasskeyUnknown)?;
+    let user = tx.admin_by_id(owner).await?.ok_or(Error::AccountUnknown)?;
+    let is_last = user.password_hash.is_empty() && tx.passkeys_of(owner).await?.len() == 1;
+    if is_last && tx.oidc_issuers_of(owner).await?.is_empty() {
+        return Err(Error::OnlyWayIn);
+    }
+    tx.delete_passkey(id, owner).await?;
+    audit(app, &mut tx, actor, "user.remove-passkey", user.name, removed.name).await?;
     Ok(tx.commit().await?)
 }
 

@@ -5,6 +5,7 @@
 //! refuse what is not allowed or cannot be read. Every route is declared together with its description, so the OpenAPI
 //! document (`document`) cannot lack one.
 
+mod account_invites;
 mod audit;
 mod caller;
 mod devices;
@@ -19,6 +20,7 @@ mod metrics;
 mod once;
 mod output;
 mod pair_wishes;
+mod own;
 mod pairs;
 mod problem;
 mod session;
@@ -27,6 +29,7 @@ mod tokens;
 mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+mod users;
 use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, FromRef};
@@ -79,13 +82,23 @@ pub(crate) fn router(app: App) -> Router {
 fn described() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(instance::show))
-        .routes(routes!(me::show))
+        .routes(routes!(me::show, me::rename))
+        .routes(routes!(own::sessions, own::end_other_sessions))
+        .routes(routes!(own::end_session))
+        .routes(routes!(own::passkeys))
+        .routes(routes!(own::remove_passkey))
+        .routes(routes!(own::unlink_provider))
         .routes(routes!(session::end))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(devices::list))
         .routes(routes!(devices::show, devices::change, devices::revoke))
         .routes(routes!(devices::connections))
+        .routes(routes!(users::list))
+        .routes(routes!(users::show, users::change, users::remove))
+        .routes(routes!(users::reset_link))
+        .routes(routes!(account_invites::list, account_invites::create))
+        .routes(routes!(account_invites::withdraw))
         .routes(routes!(pairs::list))
         .routes(routes!(metrics::of_device))
         .routes(routes!(pairs::show))

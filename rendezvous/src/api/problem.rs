@@ -78,6 +78,12 @@ codes! {
     Internal = INTERNAL_SERVER_ERROR, "internal", "The server could not do that.";
     /// A body without `Content-Type: application/json`.
     JsonExpected = UNSUPPORTED_MEDIA_TYPE, "json-expected", "The body must be application/json.";
+    /// The enrolment key was withdrawn, is used up or past its time.
+    KeyEnded = CONFLICT, "key-ended", "The enrolment key lets nobody in any more.";
+    /// A device of the network holds the key that another one asks with.
+    KeyTaken = CONFLICT, "key-taken", "Another device holds that key.";
+    /// Nobody would be left who can do everything.
+    LastOwner = CONFLICT, "last-owner", "This is the only owner.";
     /// More of these than anybody needs.
     LimitReached = CONFLICT, "limit-reached", "There are too many of these already.";
     /// There is such a route, but not for this method.
@@ -88,6 +94,8 @@ codes! {
     NameTaken = CONFLICT, "name-taken", "Another has that name.";
     /// There is no such route or thing.
     NotFound = NOT_FOUND, "not-found", "There is no such thing.";
+    /// The person could not sign in any more.
+    OnlyWayIn = CONFLICT, "only-way-in", "That is the only way to sign in to this account.";
     /// A cookie, but from another site's page.
     OriginRefused = FORBIDDEN, "origin-refused", "A session changes things only from the dashboard's own pages.";
     /// The thing has changed since it was read.
@@ -215,65 +223,56 @@ impl From<QueryRejection> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        if let Error::PairUnready(Ungranted::TooSoon(wait)) = error {
-            return Self::for_now(Code::PairUnready, wait);
-        }
         let code = match &error {
+            Error::TooManyAttempts(refused) => return Self::for_now(Code::RateLimited, refused.wait),
+            Error::PairUnready(Ungranted::TooSoon(wait)) => return Self::for_now(Code::PairUnready, *wait),
             Error::AddressPoolExhausted => Code::AddressPoolExhausted,
             Error::AddressUnknown => Code::AddressUnknown,
-            Error::AdminNameInvalid | Error::LabelInvalid | Error::NameInvalid => Code::NameInvalid,
-            Error::AdminNameTaken | Error::NameTaken => Code::NameTaken,
-            Error::ChangedMeanwhile => Code::PreconditionFailed,
             Error::DeviceRevoked => Code::DeviceEnded,
             Error::DeviceUnknown => Code::DeviceUnknown,
-            Error::EventInvalid
+            Error::AccountDisabled
+            | Error::EnrolmentDenied
+            | Error::NotAllowed
+            | Error::OidcBeforeSetup
+            | Error::OidcNoRole => Code::Forbidden,
+            Error::InviteExpired | Error::InviteUsed => Code::KeyEnded,
+            Error::KeyTaken => Code::KeyTaken,
+            Error::LastOwner => Code::LastOwner,
+            Error::AccountsFull | Error::LimitReached(_) | Error::TooManyAsk => Code::LimitReached,
+            Error::AdminNameInvalid | Error::LabelInvalid | Error::NameInvalid | Error::PasskeyNameInvalid => {
+                Code::NameInvalid
+            }
+            Error::AdminNameTaken | Error::NameTaken | Error::OidcTaken => Code::NameTaken,
+            Error::AccountLinkInvalid
+            | Error::AccountUnknown
+            | Error::EnrolmentExpired
+            | Error::EnrolmentUnknown
+            | Error::InviteUnknown
+            | Error::OidcUnavailable
+            | Error::PasskeyUnknown
+            | Error::SetupTokenInvalid
+            | Error::Unknown => Code::NotFound,
+            Error::OnlyWayIn => Code::OnlyWayIn,
+            Error::PairUnready(Ungranted::Offline) => Code::PairUnready,
+            Error::ChangedMeanwhile => Code::PreconditionFailed,
+            Error::Store(cause) if is_away(cause) => return Self::for_now(Code::StoreUnavailable, STORE_RETURNS),
+            Error::CeremonyOver
+            | Error::CodeWrong
+            | Error::CredentialsWrong
+            | Error::EventInvalid
             | Error::LifetimeInvalid
+            | Error::OidcRefused
+            | Error::PasskeyRefused
             | Error::PasswordRefused(_)
             | Error::TagsInvalid
             | Error::WebhookUrlInvalid(_) => Code::ValueInvalid,
-            Error::EnrolmentUnknown | Error::InviteUnknown | Error::Unknown => Code::NotFound,
-            Error::LimitReached(_) | Error::TooManyAsk => Code::LimitReached,
-            Error::PairUnready(_) => Code::PairUnready,
-            Error::Store(cause) if is_away(cause) => Code::StoreUnavailable,
-            // of enrolment, set-up and sign-in, which are not here, and what is nobody's fault but ours
-            Error::AccountDisabled
-            | Error::AccountLinkInvalid
-            | Error::AccountUnknown
-            | Error::AccountsFull
-            | Error::CeremonyOver
-            | Error::CodeWrong
-            | Error::CredentialsWrong
-            | Error::LastOwner
-            | Error::NotAllowed
-            | Error::OidcBeforeSetup
-            | Error::OidcNoRole
-            | Error::OidcRefused
-            | Error::OidcTaken
-            | Error::OidcUnavailable
-            | Error::OnlyWayIn
-            | Error::PasskeyNameInvalid
-            | Error::PasskeyRefused
-            | Error::PasskeyUnknown
-            | Error::TooManyAttempts(_)
-            | Error::EnrolmentDenied
-            | Error::EnrolmentExpired
-            | Error::Internal(_)
-            | Error::InviteExpired
-            | Error::InviteUsed
-            | Error::KeyTaken
-            | Error::SetupTokenInvalid
-            | Error::Store(_) => return Self::internal(error),
+            // nobody's fault but ours
+            Error::Internal(_) | Error::Store(_) => return Self::internal(error),
         };
         // the title says it all, and the words would be about another kind of thing
         let is_said =
             [Code::DeviceEnded, Code::DeviceUnknown, Code::NotFound, Code::PreconditionFailed].contains(&code);
-        if code == Code::StoreUnavailable {
-            Self::for_now(code, STORE_RETURNS)
-        } else if is_said {
-            code.into()
-        } else {
-            Self::with_detail(code, error.to_string())
-        }
+        if is_said { code.into() } else { Self::with_detail(code, error.to_string()) }
     }
 }
 

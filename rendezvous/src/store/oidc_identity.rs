@@ -23,6 +23,12 @@ impl Store {
 }
 
 impl Tx {
+    /// The issuers at which a person is known.
+    pub async fn oidc_issuers_of(&mut self, user: Uuid) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = on_tx!(self, db => sqlx::query_as(OF_USER).bind(user).fetch_all(db).await?);
+        Ok(rows.into_iter().map(|(issuer,)| issuer).collect())
+    }
+
     /// Whose identity this is.
     pub async fn oidc_user(&mut self, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
         let row: Option<(Uuid,)> =

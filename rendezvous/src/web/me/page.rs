@@ -14,7 +14,7 @@ use super::super::problem::Problem;
 use super::{Done, back, refused};
 use crate::actions;
 use crate::auth::{ALGORITHMS, Person, PersonForm};
-use crate::domain::Role;
+use crate::domain::{Expected, Role};
 use crate::error::Error;
 
 #[derive(Template)]
@@ -78,8 +78,8 @@ pub(in crate::web) async fn rename(
     State(web): State<Web>,
     PersonForm { person, form }: PersonForm<NameForm>,
 ) -> Result<Response, Problem> {
-    match actions::rename_account(&web.app, &person, &form.name).await {
-        Ok(()) => Ok(back("renamed")),
+    match actions::rename_account(&web.app, &person.actor(), person.id, &form.name, &Expected::Any).await {
+        Ok(_) => Ok(back("renamed")),
         Err(error) => refused(&web, &person, "name", error).await,
     }
 }
@@ -99,7 +99,7 @@ pub(super) async fn account_page(
         created_at: Moment::new(passkey.created_at, now),
         last_used_at: passkey.last_used_at.map(|at| Moment::new(at, now)),
     });
-    let sessions = actions::list_sessions(app, person).await?.into_iter().map(|session| SessionRow {
+    let sessions = actions::list_sessions(app, person.id).await?.into_iter().map(|session| SessionRow {
         id: HEXLOWER.encode(&session.token_hash),
         browser: Browser::of(&session.user_agent),
         address: session.address,

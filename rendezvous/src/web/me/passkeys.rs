@@ -66,7 +66,7 @@ pub(in crate::web) async fn remove(
     Path(id): Path<String>,
     PersonForm { person, form: Nothing {} }: PersonForm<Nothing>,
 ) -> Result<Response, Problem> {
-    match actions::remove_passkey(&web.app, &person, &decode(&id)?).await {
+    match actions::remove_passkey(&web.app, &person.actor(), person.id, &decode(&id)?).await {
         Ok(()) => Ok(back("passkey-removed")),
         Err(error) => refused(&web, &person, "passkeys", error).await,
     }

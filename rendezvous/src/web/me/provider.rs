@@ -14,7 +14,7 @@ pub(in crate::web) async fn unlink(
     State(web): State<Web>,
     PersonForm { person, form: Nothing {} }: PersonForm<Nothing>,
 ) -> Result<Response, Problem> {
-    match actions::unlink_oidc(&web.app, &person).await {
+    match actions::unlink_oidc(&web.app, &person.actor(), person.id).await {
         Ok(()) => Ok(back("unlinked")),
         Err(error) => refused(&web, &person, "provider", error).await,
     }

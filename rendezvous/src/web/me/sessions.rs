@@ -19,7 +19,7 @@ pub(in crate::web) async fn end(
 ) -> Result<Response, Problem> {
     let session: [u8; 32] =
         HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok()).ok_or(Problem::NotFound)?;
-    actions::end_session(&web.app, &person, &session).await?;
+    actions::end_session(&web.app, &person.actor(), person.id, &session).await?;
     if session == person.session {
         return Ok(signed_out(&person.client).into_response());
     }
@@ -31,6 +31,6 @@ pub(in crate::web) async fn end_others(
     State(web): State<Web>,
     PersonForm { person, form: Nothing {} }: PersonForm<Nothing>,
 ) -> Result<Redirect, Problem> {
-    actions::end_other_sessions(&web.app, &person).await?;
+    actions::end_other_sessions(&web.app, &person.actor(), person.id, &person.session).await?;
     Ok(Redirect::to("/account?done=ended"))
 }

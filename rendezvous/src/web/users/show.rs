@@ -14,9 +14,9 @@ use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::invite::show_link;
 use super::{Nothing, RoleChoice, by, problem, role, role_choices, role_words, user_id};
-use crate::actions;
+use crate::actions::{self, UserChange};
 use crate::auth::{ManageUsers, May, MayForm, Person};
-use crate::domain::{Role, Scope};
+use crate::domain::{Expected, Role, Scope};
 use crate::error::Error;
 
 #[derive(Template)]
@@ -92,8 +92,8 @@ pub(in crate::web) async fn change_role(
     Path(id): Path<String>,
     MayForm { person, form, .. }: MayForm<ManageUsers, RoleForm>,
 ) -> Result<Response, Problem> {
-    let (id, actor) = (user_id(&id)?, person.actor());
-    let done = actions::change_role(&web.app, by(&person, &actor), id, role(&form.role)?).await;
+    let id = user_id(&id)?;
+    let done = change(&web, &person, id, UserChange { role: Some(role(&form.role)?), disabled: None }).await;
     answer(&web, &person, id, done.map(|_| "role")).await
 }
 
@@ -103,8 +103,8 @@ pub(in crate::web) async fn disable(
     Path(id): Path<String>,
     MayForm { person, form: Nothing {}, .. }: MayForm<ManageUsers, Nothing>,
 ) -> Result<Response, Problem> {
-    let (id, actor) = (user_id(&id)?, person.actor());
-    let done = actions::set_disabled(&web.app, by(&person, &actor), id, true).await;
+    let id = user_id(&id)?;
+    let done = change(&web, &person, id, UserChange { disabled: Some(true), role: None }).await;
     answer(&web, &person, id, done.map(|_| "disabled")).await
 }
 
@@ -114,8 +114,8 @@ pub(in crate::web) async fn enable(
     Path(id): Path<String>,
     MayForm { person, form: Nothing {}, .. }: MayForm<ManageUsers, Nothing>,
 ) -> Result<Response, Problem> {
-    let (id, actor) = (user_id(&id)?, person.actor());
-    let done = actions::set_disabled(&web.app, by(&person, &actor), id, false).await;
+    let id = user_id(&id)?;
+    let done = change(&web, &person, id, UserChange { disabled: Some(false), role: None }).await;
     answer(&web, &person, id, done.map(|_| "enabled")).await
 }
 
@@ -148,10 +148,15 @@ pub(in crate::web) async fn remove(
     MayForm { person, form, .. }: MayForm<ManageUsers, RemoveForm>,
 ) -> Result<Response, Problem> {
     let (id, actor) = (user_id(&id)?, person.actor());
-    match actions::remove_user(&web.app, by(&person, &actor), id, form.revoke_devices == "yes").await {
+    match actions::remove_user(&web.app, by(&person, &actor), id, form.revoke_devices == "yes", &Expected::Any).await {
         Ok(_) => Ok(Redirect::to("/users?done=removed").into_response()),
         Err(error) => answer(&web, &person, id, Err(error)).await,
     }
+}
+
+async fn change(web: &Web, person: &Person, id: Uuid, change: UserChange) -> Result<(), Error> {
+    let actor = person.actor();
+    actions::change_user(&web.app, by(person, &actor), id, change, &Expected::Any).await.map(drop)
 }
 
 /// Back to the account's page, with what was done or why not.

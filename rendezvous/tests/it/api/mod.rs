@@ -9,4 +9,6 @@ mod fuzz;
 mod once;
 mod pairs;
 mod tokens;
+mod own;
 mod webhooks;
+mod users;

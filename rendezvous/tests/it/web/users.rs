@@ -42,7 +42,7 @@ async fn an_invite_makes_one_account_of_its_role() {
     let (mut bob, joined) = join(&server, &link, "bob").await;
     let (_, again) = join(&server, &link, "eve").await;
 
-    assert_eq!((joined.status, joined.location()), (303, "/devices"));
+    assert_eq!((joined.status, joined.location()), (303, "/"));
     assert_eq!(bob.get("/activity").await.status, 200);
     assert_eq!(server.app.store().admin_by_name("bob").await.unwrap().unwrap().role, Role::Operator);
     assert_eq!(again.status, 422);
