@@ -40,10 +40,7 @@ pub struct CreatedInvite {
 /// Makes an invite; only the hash of its secret is kept.
 pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> Result<CreatedInvite, Error> {
     let now = app.now();
-    let name = request.name.trim().to_owned();
-    if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-        return Err(Error::LabelInvalid);
-    }
+    let name = check_name(&request.name)?;
     let tags = check_tags(request.tags).ok_or(Error::TagsInvalid)?;
     let secret: [u8; 16] = app.random();
     let default = if request.reusable { None } else { Some(ONE_TIME_WORKS_FOR) };
@@ -82,6 +79,13 @@ pub async fn create_invite(app: &App, actor: &Actor, request: InviteRequest) -> 
     let web = public::web_url(app.config(), network.as_ref());
     let invite = Invite { servers, web, pin: app.server_key().pin(), secret };
     Ok(CreatedInvite { invite, id: stored.id, expires_at: stored.expires_at })
+}
+
+/// The name as it is stored, which may be none.
+pub(super) fn check_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    let good = name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control);
+    if good { Ok(name.to_owned()) } else { Err(Error::LabelInvalid) }
 }
 
 /// Enough to say what it is for.

@@ -5,10 +5,12 @@ mod account_link;
 mod api_tokens;
 mod ask_to_join;
 mod attempts;
+mod audit_subject;
 mod authenticator;
 mod ceremony;
 mod certify;
 mod change_device;
+mod change_invite;
 mod create_admin;
 mod create_invite;
 mod decide_enrolment;
@@ -64,11 +66,14 @@ pub use account_link::{
 pub(crate) use api_tokens::{TokenRequest, create_api_token, list_api_tokens, revoke_api_token};
 pub use ask_to_join::{Asked, ask_to_join, follow_asked};
 pub(crate) use attempts::count_client;
+pub use audit_subject::audit_subject;
 pub(crate) use authenticator::{
     NewAuthenticator, RecoveryCodes, begin_authenticator, confirm_authenticator, remove_authenticator,
     replace_recovery_codes, resume_authenticator,
 };
 pub use change_device::{DeviceChange, change_device};
+pub(crate) use change_invite::version as invite_version;
+pub use change_invite::{InviteChange, change_invite};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
 pub use decide_enrolment::{Approval, approve_enrolment, deny_enrolment};
@@ -94,7 +99,8 @@ pub use pair_history::{History, device_history, pair_history};
 pub(crate) use passkeys::{add_passkey, begin_passkey, begin_passkey_sign_in, remove_passkey, sign_in_with_passkey};
 pub use record_paths::record_paths;
 pub use rename_device::rename_device;
-pub use rename_network::rename_network;
+pub(crate) use rename_network::version as network_version;
+pub use rename_network::{network_name, rename_network};
 pub use revoke_device::{revoke_device, revoke_expected_device};
 pub use revoke_invite::{revoke_invite, revoke_invite_with_devices};
 pub(crate) use run_once::{Once, OnceKey, begin_once, forget_once, keep_answer};

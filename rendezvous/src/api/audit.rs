@@ -9,9 +9,10 @@ use super::caller::Caller;
 use super::input::Query;
 use super::output::{List, Moment, limit_of, make_cursor, parse_moment, read_cursor};
 use super::problem::{Code, Problem};
+use crate::actions;
 use crate::app::App;
 use crate::auth::ReadActivity;
-use crate::store::{AuditEntry, AuditFilter};
+use crate::store::{AuditEntry, AuditFilter, FieldChange};
 
 /// One thing that somebody did.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +30,21 @@ pub(super) struct EntryBody {
     subject: String,
     /// For people.
     detail: String,
+    /// From where it was asked for; empty for the server itself and its shell.
+    #[schema(example = "192.0.2.7")]
+    address: String,
+    /// What became of what.
+    changes: Vec<ChangeBody>,
+}
+
+/// A field before and after.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldChange)]
+pub(super) struct ChangeBody {
+    #[schema(example = "name")]
+    field: String,
+    before: String,
+    after: String,
 }
 
 /// Which entries.
@@ -42,7 +58,7 @@ pub(super) struct Filter {
     /// Of this action, or with a star at its end of those that begin so.
     #[param(example = "device.*")]
     action: Option<String>,
-    /// About this object: an id, or a name.
+    /// About this object: an id, or a name; a device also by its name.
     subject: Option<String>,
     /// From this moment on.
     #[param(format = DateTime)]
@@ -71,7 +87,7 @@ pub(super) async fn list(
     let wanted = AuditFilter {
         actor: filter.actor,
         action: filter.action,
-        subject: filter.subject,
+        subject: actions::audit_subject(&app, filter.subject.as_deref().unwrap_or_default()).await?,
         since: filter.since.as_deref().map(parse_moment).transpose()?,
         until: filter.until.as_deref().map(parse_moment).transpose()?,
         before,
@@ -84,6 +100,12 @@ pub(super) async fn list(
     Ok(axum::Json(List { items: entries.into_iter().map(EntryBody::from).collect(), next }))
 }
 
+impl From<FieldChange> for ChangeBody {
+    fn from(FieldChange(field, before, after): FieldChange) -> Self {
+        Self { field, before, after }
+    }
+}
+
 impl From<(Uuid, AuditEntry)> for EntryBody {
     fn from((id, entry): (Uuid, AuditEntry)) -> Self {
         Self {
@@ -93,6 +115,8 @@ impl From<(Uuid, AuditEntry)> for EntryBody {
             action: entry.action,
             subject: entry.subject,
             detail: entry.detail,
+            address: entry.address,
+            changes: entry.changes.into_iter().map(ChangeBody::from).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use warren_coordinator::ReportedPath;
+use warren_proto::keys::NodeId;
 
 use super::caller::{OnDevice, SignedIn, lacking};
 use super::input::{IfMatch, Json, Query, etag};
@@ -136,8 +137,7 @@ pub(super) async fn show(
     State(app): State<App>,
     OnDevice { device, .. }: OnDevice<ReadMesh>,
 ) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<DeviceBody>), Problem> {
-    let ShownDevice { view, .. } = actions::show_device(&app, device.id).await?;
-    Ok((etag(view.device.version()), axum::Json(view.into())))
+    shown(&app, device.id).await
 }
 
 /// Rename a device, tag it, hold it to the relay
@@ -156,9 +156,8 @@ pub(super) async fn change(
     Json(wish): Json<DeviceWish>,
 ) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<DeviceBody>), Problem> {
     let change = DeviceChange { name: wish.name, tags: wish.tags, relay_only: wish.relay_only };
-    let changed = actions::change_device(&app, &caller.actor(), device.id, change, &if_match.required()?).await?;
-    let ShownDevice { view, .. } = actions::show_device(&app, changed.id).await?;
-    Ok((etag(changed.version()), axum::Json(view.into())))
+    actions::change_device(&app, &caller.actor(), device.id, change, &if_match.required()?).await?;
+    shown(&app, device.id).await
 }
 
 /// Revoke a device
@@ -197,6 +196,15 @@ pub(super) async fn connections(
         reason: verdicts.remove(&peer.device.id).map(ReasonBody::from),
     });
     Ok(axum::Json(List::whole(peers.collect())))
+}
+
+/// A device as it is at this moment, with the version that this is.
+pub(super) async fn shown(
+    app: &App,
+    id: NodeId,
+) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<DeviceBody>), Problem> {
+    let ShownDevice { view, .. } = actions::show_device(app, id).await?;
+    Ok((etag(view.device.version()), axum::Json(view.into())))
 }
 
 impl Filter {

@@ -6,21 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::StatusCode;
+use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
-use sqlx::types::Uuid;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{SignedIn, lacking};
-use super::input::{Id, Json, Path, Query};
+use super::input::{Id, IfMatch, Json, Path, Query, etag};
 use super::output::{List, Moment};
 use super::problem::{Code, Problem};
-use crate::actions::{self, InviteRequest};
+use crate::actions::{self, InviteChange, InviteRequest};
 use crate::app::App;
 use crate::auth::Identity;
-use crate::domain::{Right, check_invite, check_tags};
+use crate::domain::{Right, check_invite};
 use crate::store::StoredInvite;
 
 /// An enrolment key, without its secret.
@@ -28,6 +27,8 @@ use crate::store::StoredInvite;
 #[schema(as = EnrollKey)]
 pub(super) struct KeyBody {
     id: String,
+    /// What people call it; may be empty.
+    name: String,
     /// For more than one device.
     reusable: bool,
     /// Given to the devices it enrols.
@@ -58,6 +59,10 @@ pub(super) struct NewKeyBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyWish {
+    /// What people will know it by.
+    #[serde(default)]
+    #[schema(example = "rack 2", max_length = 100)]
+    name: String,
     /// For more than one device.
     #[serde(default)]
     reusable: bool,
@@ -67,6 +72,29 @@ pub(super) struct KeyWish {
     /// For the devices it enrols.
     #[serde(default)]
     tags: Vec<String>,
+}
+
+/// What is to be different; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyEdit {
+    #[schema(example = "rack 2", max_length = 100)]
+    name: Option<String>,
+    /// For the devices it enrols from here on.
+    tags: Option<Vec<String>>,
+    /// How long it works from now on; null for ever.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<u64>, example = 3600, minimum = 1, maximum = 315_360_000)]
+    expires_after_s: Option<Option<u64>>,
+}
+
+/// What becomes of the devices that it has enrolled.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Withdrawal {
+    /// Revoke them too; otherwise they stay.
+    revoke_devices: Option<bool>,
 }
 
 /// Which keys.
@@ -101,6 +129,30 @@ impl<S: Send + Sync> FromRequestParts<S> for OwnKeys {
     }
 }
 
+/// Somebody who may have to do with the key that `{id}` in the path names. One that they may not see is one that does not
+/// exist, whatever the request says.
+#[derive(Debug)]
+pub(super) struct OnKey {
+    caller: Arc<Identity>,
+    key: StoredInvite,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OnKey
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let OwnKeys(caller) = OwnKeys::from_request_parts(parts, state).await?;
+        let Path(Id(id)) = Path::<Id>::from_request_parts(parts, state).await?;
+        let key = App::from_ref(state).store().invite(id).await?.filter(|key| sees(&caller, key));
+        Ok(Self { caller, key: key.ok_or(Code::NotFound)? })
+    }
+}
+
+type Tagged<T> = ([(HeaderName, HeaderValue); 1], axum::Json<T>);
+
 /// The enrolment keys, newest first
 #[utoipa::path(get, path = "/enroll-keys", tag = "Enrolment", params(Filter),
     responses((status = 200, body = List<KeyBody>)), security(("token" = ["manage-invites"]), ("session" = [])),
@@ -121,7 +173,7 @@ pub(super) async fn list(
 /// Make an enrolment key
 #[utoipa::path(post, path = "/enroll-keys", tag = "Enrolment", request_body = KeyWish,
     responses((status = 201, body = NewKeyBody)), security(("token" = ["manage-invites"]), ("session" = [])),
-    extensions(("x-problems" = json!(["address-unknown", "value-invalid"]))))]
+    extensions(("x-problems" = json!(["address-unknown", "name-invalid", "value-invalid"]))))]
 pub(super) async fn create(
     State(app): State<App>,
     OwnKeys(caller): OwnKeys,
@@ -131,15 +183,8 @@ pub(super) async fn create(
     if !is_plain && !caller.may(Right::ManageInvites) {
         return Err(lacking(&caller, Right::ManageInvites));
     }
-    if wish.expires_after_s.is_some_and(|after| !(1..=LONGEST).contains(&after)) {
-        return Err(Problem::with_detail(
-            Code::ValueInvalid,
-            "a key works for a second at least and ten years at most",
-        ));
-    }
-    let tags = check_tags(wish.tags).ok_or(crate::error::Error::TagsInvalid)?;
-    let expires_after = wish.expires_after_s.map(Duration::from_secs);
-    let request = InviteRequest { name: String::new(), reusable: wish.reusable, expires_after, tags };
+    let expires_after = wish.expires_after_s.map(lifetime).transpose()?;
+    let request = InviteRequest { name: wish.name, reusable: wish.reusable, expires_after, tags: wish.tags };
     let created = actions::create_invite(&app, &caller.actor(), request).await?;
     let body = NewKeyBody {
         id: created.id.to_string(),
@@ -151,40 +196,77 @@ pub(super) async fn create(
 
 /// One enrolment key
 #[utoipa::path(get, path = "/enroll-keys/{id}", tag = "Enrolment", params(("id" = Uuid, Path)),
-    responses((status = 200, body = KeyBody)), security(("token" = ["manage-invites"]), ("session" = [])),
-    extensions(("x-problems" = json!(["not-found"]))))]
-pub(super) async fn show(
+    responses((status = 200, body = KeyBody, headers(("etag" = String, description = "Its version")))),
+    security(("token" = ["manage-invites"]), ("session" = [])), extensions(("x-problems" = json!(["not-found"]))))]
+pub(super) async fn show(State(app): State<App>, OnKey { key, .. }: OnKey) -> Result<Tagged<KeyBody>, Problem> {
+    Ok((etag(actions::invite_version(&key)), axum::Json(KeyBody::new(&app, key))))
+}
+
+/// Change an enrolment key that works
+///
+/// Whoever may only bring devices of their own changes its name, and how long it works up to a day.
+#[utoipa::path(patch, path = "/enroll-keys/{id}", tag = "Enrolment",
+    params(("id" = Uuid, Path), ("if-match" = String, Header, description = "The ETag of what you have read, or *")),
+    request_body = KeyEdit,
+    responses((status = 200, body = KeyBody, headers(("etag" = String, description = "Its version")))),
+    security(("token" = ["manage-invites"]), ("session" = [])),
+    extensions(("x-problems" = json!(["not-found", "key-ended", "name-invalid", "value-invalid", "precondition-failed",
+        "precondition-required"]))))]
+pub(super) async fn change(
     State(app): State<App>,
-    OwnKeys(caller): OwnKeys,
-    Path(Id(id)): Path<Id>,
-) -> Result<axum::Json<KeyBody>, Problem> {
-    let key = find(&app, &caller, id).await?;
-    Ok(axum::Json(KeyBody::new(&app, key)))
+    OnKey { caller, key }: OnKey,
+    if_match: IfMatch,
+    Json(edit): Json<KeyEdit>,
+) -> Result<Tagged<KeyBody>, Problem> {
+    let expected = if_match.required()?;
+    let is_plain =
+        edit.tags.is_none() && edit.expires_after_s.is_none_or(|after| after.is_some_and(|after| after <= DAY));
+    if !is_plain && !caller.may(Right::ManageInvites) {
+        return Err(lacking(&caller, Right::ManageInvites));
+    }
+    let expires_after = edit.expires_after_s.map(|after| after.map(lifetime).transpose()).transpose()?;
+    let change = InviteChange {
+        name: edit.name,
+        tags: edit.tags,
+        expires_at: expires_after.map(|after| after.map(|after| app.now().plus(after))),
+    };
+    let key = actions::change_invite(&app, &caller.actor(), key.id, change, &expected).await?;
+    Ok((etag(actions::invite_version(&key)), axum::Json(KeyBody::new(&app, key))))
 }
 
 /// Withdraw an enrolment key
 ///
-/// Devices that it has enrolled stay.
-#[utoipa::path(delete, path = "/enroll-keys/{id}", tag = "Enrolment", params(("id" = Uuid, Path)),
+/// Devices that it has enrolled stay, unless you say otherwise.
+#[utoipa::path(delete, path = "/enroll-keys/{id}", tag = "Enrolment", params(("id" = Uuid, Path), Withdrawal),
     responses((status = 200, body = KeyBody)), security(("token" = ["manage-invites"]), ("session" = [])),
     extensions(("x-problems" = json!(["not-found"]))))]
 pub(super) async fn revoke(
     State(app): State<App>,
-    OwnKeys(caller): OwnKeys,
-    Path(Id(id)): Path<Id>,
+    OnKey { caller, key }: OnKey,
+    Query(withdrawal): Query<Withdrawal>,
 ) -> Result<axum::Json<KeyBody>, Problem> {
-    find(&app, &caller, id).await?;
-    let key = actions::revoke_invite(&app, &caller.actor(), id).await?;
+    if withdrawal.revoke_devices.unwrap_or_default() {
+        actions::revoke_invite_with_devices(&app, &caller.actor(), key.id).await?;
+    }
+    let key = actions::revoke_invite(&app, &caller.actor(), key.id).await?;
     Ok(axum::Json(KeyBody::new(&app, key)))
+}
+
+/// How long a key may be wished to work.
+fn lifetime(seconds: u64) -> Result<Duration, Problem> {
+    if (1..=LONGEST).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(Problem::with_detail(Code::ValueInvalid, "a key works for a second at least and ten years at most"))
+}
+
+/// Tells what is null from what is absent.
+fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 fn sees(caller: &Identity, key: &StoredInvite) -> bool {
     caller.may(Right::ManageInvites) || key.owner_id == Some(caller.user_id)
-}
-
-async fn find(app: &App, caller: &Identity, id: Uuid) -> Result<StoredInvite, Problem> {
-    let key = app.store().invite(id).await?.filter(|key| sees(caller, key));
-    key.ok_or_else(|| Code::NotFound.into())
 }
 
 fn does_work(app: &App, key: &StoredInvite) -> bool {
@@ -196,6 +278,7 @@ impl KeyBody {
         Self {
             works: does_work(app, &key),
             id: key.id.to_string(),
+            name: key.name,
             reusable: key.reusable,
             tags: key.tags,
             used_count: key.used_count,

@@ -11,6 +11,7 @@ mod caller;
 mod devices;
 mod document;
 mod enroll_keys;
+mod enrollments;
 mod enter;
 mod events;
 mod input;
@@ -24,7 +25,9 @@ mod own;
 mod pairs;
 mod problem;
 mod session;
+mod settings;
 mod system;
+mod tags;
 mod tokens;
 mod webhooks;
 
@@ -96,6 +99,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(devices::connections))
         .routes(routes!(users::list))
         .routes(routes!(users::show, users::change, users::remove))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::show, devices::change, devices::revoke))
+        .routes(routes!(devices::connections))
+        .routes(routes!(tags::add, tags::remove))
+        .routes(routes!(tags::list))
         .routes(routes!(users::reset_link))
         .routes(routes!(account_invites::list, account_invites::create))
         .routes(routes!(account_invites::withdraw))
@@ -107,7 +115,12 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(pair_wishes::retry))
         .routes(routes!(metrics::topology))
         .routes(routes!(enroll_keys::list, enroll_keys::create))
-        .routes(routes!(enroll_keys::show, enroll_keys::revoke))
+        .routes(routes!(enroll_keys::show, enroll_keys::change, enroll_keys::revoke))
+        .routes(routes!(enrollments::list))
+        .routes(routes!(enrollments::show))
+        .routes(routes!(enrollments::approve))
+        .routes(routes!(enrollments::deny))
+        .routes(routes!(settings::show, settings::change))
         .routes(routes!(audit::list))
         .routes(routes!(events::stream))
         .routes(routes!(system::show))

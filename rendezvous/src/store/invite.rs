@@ -50,6 +50,7 @@ statements! {
     INSERT = "INSERT INTO invite (id, hash, reusable, tags, created_by, created_at, expires_at, owner_id, name) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     USE_ONCE = "UPDATE invite SET used_count = used_count + 1, last_used_at = $2 WHERE id = $1";
+    CHANGE = "UPDATE invite SET name = $2, tags = $3, expires_at = $4 WHERE id = $1";
     REVOKE_OF = "UPDATE invite SET revoked_at = $2 WHERE owner_id = $1 AND revoked_at IS NULL";
     REVOKE = "UPDATE invite SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 }
@@ -130,6 +131,22 @@ impl Tx {
         let row: Option<Row> =
             on_tx!(self, db => sqlx::query_as(BY_HASH).bind(hash.as_slice()).fetch_optional(db).await?);
         row.map(Row::read).transpose()
+    }
+
+    /// The invite of this id.
+    pub async fn invite(&mut self, id: Uuid) -> Result<Option<StoredInvite>> {
+        let row: Option<Row> = on_tx!(self, db => sqlx::query_as(BY_ID).bind(id).fetch_optional(db).await?);
+        row.map(Row::read).transpose()
+    }
+
+    /// Stores what can be changed of an invite.
+    pub async fn change_invite(&mut self, invite: &StoredInvite) -> Result<()> {
+        on_tx!(self, db => sqlx::query(CHANGE)
+            .bind(invite.id)
+            .bind(&invite.name)
+            .bind(tags_text(&invite.tags))
+            .bind(invite.expires_at.map(millis))
+            .execute(db).await.map(drop))
     }
 
     /// Adds an invite; counters start at nothing.

@@ -18,6 +18,7 @@ use super::csv::Csv;
 use super::format::Moment;
 use super::page::{self, Shell};
 use super::problem::Problem;
+use crate::actions;
 use crate::auth::{May, ReadActivity};
 use crate::store::{AuditEntry, AuditFilter, FieldChange};
 
@@ -180,21 +181,11 @@ impl ActivityQuery {
         Ok(AuditFilter {
             actor: some(actor),
             action: some(self.kind.clone()).map(|kind| format!("{kind}.*")),
-            subject: self.subject(web).await?,
+            subject: actions::audit_subject(&web.app, &self.object).await?,
             since: day(&self.from).map(moment),
             until: day(&self.to).and_then(|date| date.checked_add(Days::DAY)).map(moment),
             before: Uuid::parse_str(&self.before).ok(),
         })
-    }
-
-    /// The object as the log names it: a device by its id.
-    async fn subject(&self, web: &Web) -> Result<Option<String>, Problem> {
-        let text = self.object.trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let named = web.app.devices().await?.iter().find(|device| device.name.as_str() == text).map(|device| device.id);
-        Ok(Some(NodeId::parse(text).or(named).map_or_else(|| text.to_owned(), |id| id.to_string())))
     }
 
     fn is_filtered(&self) -> bool {

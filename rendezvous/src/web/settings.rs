@@ -12,6 +12,7 @@ use super::page::{self, Shell};
 use super::problem::Problem;
 use crate::actions;
 use crate::auth::{ManageServer, May, MayForm, Person};
+use crate::domain::Expected;
 use crate::error::Error;
 
 #[derive(Template)]
@@ -51,7 +52,7 @@ pub(super) async fn rename(
     State(web): State<Web>,
     MayForm { person, form, .. }: MayForm<ManageServer, NameForm>,
 ) -> Result<Response, Problem> {
-    match actions::rename_network(&web.app, &person.actor(), &form.name).await {
+    match actions::rename_network(&web.app, &person.actor(), &form.name, &Expected::Any).await {
         Ok(()) => Ok(Redirect::to("/settings?done=1").into_response()),
         Err(error @ Error::LabelInvalid) => {
             let wrong_name = Some(sentence(&error.to_string()));

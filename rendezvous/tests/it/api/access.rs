@@ -1,17 +1,24 @@
 //! Who may call what: every route, every role, by session and by token, on objects that are somebody else's.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
-use warren_rendezvous::domain::{Right, Role};
+use warren_rendezvous::actions::{self, By};
+use warren_rendezvous::domain::{Actor, Right, Role};
 
 use super::client::{Client, read};
+use super::enrollments::ask;
+use super::own::passkey;
 use crate::common::TestApp;
 
 /// Method, route, whether it is open (y) to the session of an owner, admin, operator, viewer and member, and what a token
 /// of theirs needs besides: a scope, `any` token, or `-` where no token is enough. What an `{id}` names is nobody's of
 /// them.
 const TABLE: &[(&str, &str, &str, &str)] = &[
+    ("GET", "/account-invites", "yynnn", "manage-users"),
+    ("POST", "/account-invites", "yynnn", "-"),
+    ("DELETE", "/account-invites/{id}", "yynnn", "manage-users"),
     ("GET", "/audit", "yyyyn", "read-activity"),
     ("GET", "/devices", "yyyyy", "read-mesh"),
     ("DELETE", "/devices/{id}", "yyynn", "manage-devices"),
@@ -19,28 +26,54 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("PATCH", "/devices/{id}", "yyynn", "manage-devices"),
     ("GET", "/devices/{id}/connections", "yyyyn", "read-mesh"),
     ("GET", "/devices/{id}/metrics", "yyyyn", "read-mesh"),
+    ("DELETE", "/devices/{id}/tags/{tag}", "yyynn", "manage-devices"),
+    ("PUT", "/devices/{id}/tags/{tag}", "yyynn", "manage-devices"),
     ("GET", "/enroll-keys", "yyyny", "manage-invites"),
     ("POST", "/enroll-keys", "yyyny", "manage-invites"),
     ("DELETE", "/enroll-keys/{id}", "yyynn", "manage-invites"),
     ("GET", "/enroll-keys/{id}", "yyynn", "manage-invites"),
+    ("PATCH", "/enroll-keys/{id}", "yyynn", "manage-invites"),
+    ("GET", "/enrollments", "yyynn", "manage-devices"),
+    // whoever knows the code has seen the device
+    ("GET", "/enrollments/{code}", "yyyny", "manage-devices"),
+    ("POST", "/enrollments/{code}/approve", "yyyny", "manage-devices"),
+    ("POST", "/enrollments/{code}/deny", "yyyny", "manage-devices"),
     ("GET", "/events", "yyyyn", "read-mesh"),
     ("GET", "/instance", "yyyyy", "any"),
     ("GET", "/me", "yyyyy", "any"),
+    ("PATCH", "/me", "yyyyy", "-"),
+    ("GET", "/me/passkeys", "yyyyy", "-"),
+    ("DELETE", "/me/passkeys/{id}", "nnnnn", "-"),
+    // there is no provider here
+    ("DELETE", "/me/provider", "nnnnn", "-"),
+    ("GET", "/me/sessions", "yyyyy", "-"),
+    ("DELETE", "/me/sessions", "yyyyy", "-"),
+    ("DELETE", "/me/sessions/{id}", "nnnnn", "-"),
     ("GET", "/pairs", "yyyyn", "read-mesh"),
     ("GET", "/pairs/{a}/{b}", "yyyyn", "read-mesh"),
     ("GET", "/pairs/{a}/{b}/metrics", "yyyyn", "read-mesh"),
     ("POST", "/pairs/{a}/{b}/ping", "yyynn", "manage-devices"),
     ("POST", "/pairs/{a}/{b}/retry-direct", "yyynn", "manage-devices"),
+    ("GET", "/settings", "yynnn", "manage-server"),
+    ("PATCH", "/settings", "yynnn", "manage-server"),
     ("GET", "/system", "yynnn", "manage-server"),
+    ("GET", "/tags", "yyyyy", "read-mesh"),
     ("GET", "/tokens", "yyyyy", "-"),
     ("POST", "/tokens", "yyyyy", "-"),
     ("DELETE", "/tokens/{id}", "nnnnn", "-"),
     ("GET", "/topology", "yyyyn", "read-mesh"),
+    ("GET", "/users", "yynnn", "manage-users"),
+    ("DELETE", "/users/{id}", "yynnn", "manage-users"),
+    ("GET", "/users/{id}", "yynnn", "manage-users"),
+    ("PATCH", "/users/{id}", "yynnn", "manage-users"),
+    ("POST", "/users/{id}/reset-link", "yynnn", "-"),
     ("GET", "/webhooks", "yynnn", "manage-server"),
     ("POST", "/webhooks", "yynnn", "manage-server"),
     ("DELETE", "/webhooks/{id}", "yynnn", "manage-server"),
     ("GET", "/webhooks/{id}", "yynnn", "manage-server"),
     ("PATCH", "/webhooks/{id}", "yynnn", "manage-server"),
+    ("GET", "/webhooks/{id}/attempts", "yynnn", "manage-server"),
+    ("GET", "/webhooks/{id}/deliveries", "yynnn", "manage-server"),
     ("POST", "/webhooks/{id}/rotate-secret", "yynnn", "manage-server"),
     ("POST", "/webhooks/{id}/test", "yynnn", "manage-server"),
     // the last, for nobody is signed in afterwards
@@ -103,14 +136,16 @@ async fn exactly_those_may_call_whom_the_table_names() {
     let stranger = Client::stranger(&server);
 
     for (method, route, sessions, needed) in TABLE {
-        let path = world.path(route);
+        let path = world.path(&server, method, route).await;
         assert_eq!(call(&stranger, method, &path).await, PUBLIC.contains(route), "a stranger: {method} {route}");
         for ((page, tokens), letter) in callers.iter().zip(sessions.chars()) {
             for (scopes, token) in tokens {
                 let expected = letter == 'y' && (*needed == "any" || scopes.contains(needed));
+                let path = world.path(&server, method, route).await;
                 let found = call(token, method, &path).await;
                 assert_eq!(found, expected, "{method} {route}: a token of {scopes:?} of {}", who(page).await);
             }
+            let path = world.path(&server, method, route).await;
             assert_eq!(call(page, method, &path).await, letter == 'y', "{method} {route}: {}", who(page).await);
         }
     }
@@ -121,7 +156,10 @@ struct World {
     device: String,
     other: String,
     key: String,
+    passkey: String,
+    session: String,
     token: String,
+    user: String,
     webhook: String,
 }
 
@@ -130,25 +168,53 @@ impl World {
         let page = Client::of_browser(server, &server.admin().await);
         let id = |answer: super::client::Answer| answer.body["id"].as_str().unwrap().to_owned();
         let hook = json!({ "name": "chat", "url": "http://127.0.0.1:1/", "events": ["none"] });
+        server.person("mel", Role::Member).await;
         Self {
             device: server.device("laptop", 1).await.id.to_string(),
             other: server.device("desktop", 2).await.id.to_string(),
             key: id(page.post("/enroll-keys", json!({})).await),
+            passkey: passkey(server, "ada", b"blue").await,
+            session: page.get("/me/sessions").await.body["items"][0]["id"].as_str().unwrap().to_owned(),
             token: id(page.post("/tokens", json!({ "name": "foreign", "scopes": [] })).await),
+            user: id(page.get("/users/mel").await),
             webhook: id(page.post("/webhooks", hook).await),
         }
     }
 
-    fn path(&self, route: &str) -> String {
-        let id = match route.split('/').nth(1).unwrap() {
-            "devices" => &self.device,
-            "enroll-keys" => &self.key,
-            "tokens" => &self.token,
-            "webhooks" => &self.webhook,
-            _ => "",
+    /// The path of a route to something that is there, whatever was done before.
+    async fn path(&self, server: &TestApp, method: &str, route: &str) -> String {
+        let id = match (method, route.rsplit_once("/{id}").map_or("", |(before, _)| before)) {
+            ("DELETE", "/account-invites") => &invite(server).await,
+            (_, "/enroll-keys") => &self.key,
+            (_, "/me/passkeys") => &self.passkey,
+            (_, "/me/sessions") => &self.session,
+            (_, "/tokens") => &self.token,
+            (_, "/users") => &self.user,
+            (_, "/webhooks") => &self.webhook,
+            _ => &self.device,
         };
+        let code = if route.contains("{code}") { asking(server).await } else { String::new() };
+        let route = route.replace("{code}", &code).replace("{tag}", "office");
         route.replace("{id}", id).replace("{a}", &self.device).replace("{b}", &self.other)
     }
+}
+
+/// An invite for somebody that nobody has withdrawn yet.
+async fn invite(server: &TestApp) -> String {
+    let by = By { actor: &Actor::Cli, role: Role::Owner };
+    actions::invite_user(&server.app, by, Role::Member, "").await.unwrap().id.to_string()
+}
+
+/// The code of a device that waits to be let in.
+async fn asking(server: &TestApp) -> String {
+    let store = server.app.store();
+    if let Some(asked) = store.asking(server.app.now()).await.unwrap().pop() {
+        return asked.code.to_string();
+    }
+    // what was denied stays known for a while, and few may ask from one place
+    static NEXT: AtomicU8 = AtomicU8::new(10);
+    let key = NEXT.fetch_add(1, Ordering::Relaxed);
+    ask(server, key, [198, 51, 100, key].into()).await
 }
 
 /// Whether the request gets past the question who asks. It is made so that it changes nothing that the next one needs: a

@@ -1,7 +1,7 @@
 //! The activity page.
 
 use warren_rendezvous::actions;
-use warren_rendezvous::domain::Actor;
+use warren_rendezvous::domain::{Actor, Expected};
 
 use crate::common::{TestApp, attribute, text};
 
@@ -61,8 +61,8 @@ async fn a_long_log_has_pages() {
     let server = TestApp::new().await;
     let mut browser = server.admin().await;
     for _ in 0..60 {
-        actions::rename_network(&server.app, &Actor::Cli, "one").await.unwrap();
-        actions::rename_network(&server.app, &Actor::Cli, "two").await.unwrap();
+        actions::rename_network(&server.app, &Actor::Cli, "one", &Expected::Any).await.unwrap();
+        actions::rename_network(&server.app, &Actor::Cli, "two", &Expected::Any).await.unwrap();
     }
 
     let first = browser.get("/activity?kind=network").await;
