@@ -3,8 +3,8 @@
 //! yes.
 //!
 //! A message that is refused is tried again after 10 s, 40 s, and so on up to an hour, and given up after a day. A webhook
-//! that has too many waiting loses the oldest. Both are counted. Replicas that share a database share the work: whoever
-//! claims a message sends it.
+//! that has too many waiting loses the oldest. Both are counted. Servers that share a database share the work: whoever takes
+//! a webhook sends it one message, and the others leave it alone until that is noted or a minute has passed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::webhooks::webhook_secret;
 use crate::app::App;
 use crate::domain::{Actor, rfc3339};
 use crate::error::Error;
-use crate::store::{Attempted, AuditEntry, Delivery, Tx, Webhook};
+use crate::store::{Attempted, AuditEntry, Delivery, Tx, Webhook, WebhookAttempt};
 use crate::webhook::{Message, Outcome, Target, post};
 
 /// Puts a line of the audit log into the outbox of every webhook that wants it.
@@ -101,6 +101,7 @@ pub(crate) async fn ping_webhook(app: &App, actor: &Actor, id: Uuid) -> Result<O
     let outcome = send(app, &webhook, &message).await;
     let mut tx = app.store().begin().await?;
     tx.note_attempt(id, &attempted(&outcome, now)).await?;
+    keep_attempt(app, &mut tx, (id, message_id, "ping"), &outcome, now).await?;
     audit(app, &mut tx, actor, "webhook.test", id, &webhook.name).await?;
     tx.commit().await?;
     Ok(outcome)
@@ -124,7 +125,12 @@ async fn take_due(app: &App, busy: &BTreeSet<Uuid>) -> Result<Vec<(Webhook, Deli
     let mut taken = Vec::new();
     let mut tx = app.store().begin().await?;
     for (webhook, delivery) in due {
-        if tx.claim_delivery(&delivery, now.plus(LEASE)).await? {
+        // the message after the webhook: whoever was here meanwhile has postponed or removed it
+        if tx.take_webhook(webhook.id, now, now.plus(LEASE)).await? {
+            if !tx.claim_delivery(&delivery, now.plus(LEASE)).await? {
+                tx.release_webhook(webhook.id).await?;
+                continue;
+            }
             taken.push((webhook, Delivery { attempts: delivery.attempts + 1, ..delivery }));
         }
     }
@@ -141,6 +147,9 @@ async fn note(app: &App, done: &[(Outcome, Delivery)]) -> Result<(), Error> {
     let mut tx = app.store().begin().await?;
     for (outcome, delivery) in done {
         tx.note_attempt(delivery.webhook_id, &attempted(outcome, now)).await?;
+        let told = (delivery.webhook_id, delivery.id, delivery.event.as_str());
+        keep_attempt(app, &mut tx, told, outcome, now).await?;
+        tx.release_webhook(delivery.webhook_id).await?;
         let is_over = outcome.error.is_none();
         if is_over || now >= delivery.created_at.plus(GIVEN_UP_AFTER) {
             tx.delete_delivery(delivery.id).await?;
@@ -150,6 +159,30 @@ async fn note(app: &App, done: &[(Outcome, Delivery)]) -> Result<(), Error> {
         }
     }
     Ok(tx.commit().await?)
+}
+
+/// Notes an attempt for those who want to see how it goes; one for a webhook that was removed meanwhile is nobody's.
+async fn keep_attempt(
+    app: &App,
+    tx: &mut Tx,
+    (webhook_id, delivery_id, event): (Uuid, Uuid, &str),
+    outcome: &Outcome,
+    at: UnixTime,
+) -> Result<(), Error> {
+    if tx.webhook(webhook_id).await?.is_none() {
+        return Ok(());
+    }
+    let attempt = WebhookAttempt {
+        id: app.new_id(),
+        webhook_id,
+        delivery_id,
+        event: event.to_owned(),
+        at,
+        status: outcome.status,
+        error: outcome.error.clone(),
+        took: outcome.took,
+    };
+    Ok(tx.insert_webhook_attempt(&attempt, ATTEMPTS_KEPT).await?)
 }
 
 impl Delivery {
@@ -199,6 +232,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Whoever was away for longer reads the audit log.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Of one webhook: what somebody reads who looks for what is wrong.
+pub(crate) const ATTEMPTS_KEPT: u32 = 50;
 /// Messages that wait for one webhook, about half a megabyte.
 const MAX_WAITING: u64 = 1000;
 /// Longer than an attempt takes: whoever claimed it is gone.

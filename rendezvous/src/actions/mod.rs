@@ -77,7 +77,7 @@ pub use change_invite::{InviteChange, change_invite};
 pub use create_admin::create_admin;
 pub use create_invite::{CreatedInvite, InviteRequest, create_invite};
 pub use decide_enrolment::{Approval, approve_enrolment, deny_enrolment};
-pub(crate) use deliver_webhooks::{keep_delivering, ping_webhook};
+pub(crate) use deliver_webhooks::{ATTEMPTS_KEPT, keep_delivering, ping_webhook};
 pub use enrol_device::{Enrolment, enrol_device};
 pub use explain_pair::{ExplainedPair, Tried, explain_pair};
 pub use follow_invite::follow_invite;

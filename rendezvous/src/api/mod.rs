@@ -20,8 +20,8 @@ mod me;
 mod metrics;
 mod once;
 mod output;
-mod pair_wishes;
 mod own;
+mod pair_wishes;
 mod pairs;
 mod problem;
 mod session;
@@ -29,10 +29,10 @@ mod settings;
 mod system;
 mod tags;
 mod tokens;
+mod users;
 mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-mod users;
 use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, FromRef};
@@ -94,19 +94,16 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(session::end))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
-        .routes(routes!(devices::list))
-        .routes(routes!(devices::show, devices::change, devices::revoke))
-        .routes(routes!(devices::connections))
         .routes(routes!(users::list))
         .routes(routes!(users::show, users::change, users::remove))
+        .routes(routes!(users::reset_link))
+        .routes(routes!(account_invites::list, account_invites::create))
+        .routes(routes!(account_invites::withdraw))
         .routes(routes!(devices::list))
         .routes(routes!(devices::show, devices::change, devices::revoke))
         .routes(routes!(devices::connections))
         .routes(routes!(tags::add, tags::remove))
         .routes(routes!(tags::list))
-        .routes(routes!(users::reset_link))
-        .routes(routes!(account_invites::list, account_invites::create))
-        .routes(routes!(account_invites::withdraw))
         .routes(routes!(pairs::list))
         .routes(routes!(metrics::of_device))
         .routes(routes!(pairs::show))
@@ -120,12 +117,14 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(enrollments::show))
         .routes(routes!(enrollments::approve))
         .routes(routes!(enrollments::deny))
-        .routes(routes!(settings::show, settings::change))
         .routes(routes!(audit::list))
         .routes(routes!(events::stream))
         .routes(routes!(system::show))
+        .routes(routes!(settings::show, settings::change))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::attempts))
         .routes(routes!(webhooks::rotate))
         .routes(routes!(webhooks::test))
 }

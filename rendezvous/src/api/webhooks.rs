@@ -12,7 +12,7 @@ use super::problem::{Code, Problem};
 use crate::actions::{self, WebhookChange};
 use crate::app::App;
 use crate::auth::ManageServer;
-use crate::store::Webhook;
+use crate::store::{Delivery, Webhook, WebhookAttempt};
 
 /// A webhook.
 #[derive(Serialize, ToSchema)]
@@ -90,6 +90,41 @@ pub(super) struct TestResult {
     delivered: bool,
     /// The HTTP status, if there was an answer.
     status: Option<u16>,
+    error: Option<String>,
+    took_ms: u64,
+}
+
+/// A message that waits to be delivered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(super) struct DeliveryBody {
+    /// `Warren-Delivery` of the message.
+    id: String,
+    #[schema(example = "device.revoke")]
+    event: String,
+    /// When it happened.
+    at: Moment,
+    /// How often it was tried.
+    attempts: u64,
+    /// When it is tried next.
+    due_at: Moment,
+}
+
+/// An attempt to deliver a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookAttempt)]
+pub(super) struct AttemptBody {
+    id: String,
+    /// `Warren-Delivery` of the message, which may have been tried before.
+    delivery_id: String,
+    #[schema(example = "device.revoke")]
+    event: String,
+    at: Moment,
+    /// Whether the receiver said yes.
+    delivered: bool,
+    /// The HTTP status, if there was an answer.
+    status: Option<u16>,
+    /// Absent when it went well.
     error: Option<String>,
     took_ms: u64,
 }
@@ -212,6 +247,51 @@ pub(super) async fn test(
     }))
 }
 
+/// What waits for a webhook, up to 200, due first
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "Webhooks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = List<DeliveryBody>)), security(("token" = ["manage-server"]), ("session" = [])),
+    extensions(("x-problems" = json!(["not-found"]))))]
+pub(super) async fn deliveries(
+    State(app): State<App>,
+    _: Caller<ManageServer>,
+    Path(Id(id)): Path<Id>,
+) -> Result<axum::Json<List<DeliveryBody>>, Problem> {
+    let webhook = app.store().webhook(id).await?.ok_or(Code::NotFound)?;
+    let queued = app.store().queued_deliveries(webhook.id, SHOWN).await?;
+    let body = |delivery: Delivery| DeliveryBody {
+        id: delivery.id.to_string(),
+        event: delivery.event,
+        at: delivery.created_at.into(),
+        attempts: delivery.attempts,
+        due_at: delivery.due_at.into(),
+    };
+    Ok(axum::Json(List::whole(queued.into_iter().map(body).collect())))
+}
+
+/// How the last 50 attempts to tell a webhook went, newest first
+#[utoipa::path(get, path = "/webhooks/{id}/attempts", tag = "Webhooks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = List<AttemptBody>)), security(("token" = ["manage-server"]), ("session" = [])),
+    extensions(("x-problems" = json!(["not-found"]))))]
+pub(super) async fn attempts(
+    State(app): State<App>,
+    _: Caller<ManageServer>,
+    Path(Id(id)): Path<Id>,
+) -> Result<axum::Json<List<AttemptBody>>, Problem> {
+    let webhook = app.store().webhook(id).await?.ok_or(Code::NotFound)?;
+    let attempts = app.store().webhook_attempts(webhook.id, actions::ATTEMPTS_KEPT).await?;
+    let body = |attempt: WebhookAttempt| AttemptBody {
+        id: attempt.id.to_string(),
+        delivery_id: attempt.delivery_id.to_string(),
+        event: attempt.event,
+        at: attempt.at.into(),
+        delivered: attempt.error.is_none(),
+        status: attempt.status,
+        error: attempt.error,
+        took_ms: u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
+    };
+    Ok(axum::Json(List::whole(attempts.into_iter().map(body).collect())))
+}
+
 async fn body(app: &App, webhook: Webhook) -> Result<WebhookBody, Problem> {
     Ok(WebhookBody {
         id: webhook.id.to_string(),
@@ -232,3 +312,6 @@ async fn with_secret(app: &App, webhook: Webhook) -> Result<Tagged<WebhookWithSe
     let tag = etag(actions::webhook_version(&webhook));
     Ok((tag, axum::Json(WebhookWithSecret { webhook: body(app, webhook).await?, secret })))
 }
+
+/// A screenful of what is stuck.
+const SHOWN: u32 = 200;

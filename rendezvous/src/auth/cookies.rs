@@ -21,6 +21,9 @@ const INVITE: &str = "warren-invite";
 /// A link for a person, kept likewise.
 const LINK: &str = "warren-link";
 
+/// What a webhook's messages are signed with, kept likewise.
+const SECRET: &str = "warren-secret";
+
 /// The token in the cookie of this name.
 pub(super) fn token(headers: &HeaderMap, name: &str, is_secure: bool) -> Option<Token> {
     Token::parse(CookieJar::from_headers(headers).get(&host_name(name, is_secure))?.value())
@@ -60,6 +63,21 @@ pub(crate) fn link_cookie(url: String, path: String, age: std::time::Duration, i
 /// The link that this browser holds for the requested path.
 pub(crate) fn read_link_cookie(headers: &HeaderMap, is_secure: bool) -> Option<String> {
     read_path_cookie(LINK, headers, is_secure)
+}
+
+/// The cookie that lets the page at `path`, and only it, show a webhook's secret again.
+pub(crate) fn secret_cookie(
+    secret: String,
+    path: String,
+    age: std::time::Duration,
+    is_secure: bool,
+) -> Cookie<'static> {
+    path_cookie(SECRET, secret, path, age, is_secure)
+}
+
+/// The secret that this browser holds for the requested path.
+pub(crate) fn read_secret_cookie(headers: &HeaderMap, is_secure: bool) -> Option<String> {
+    read_path_cookie(SECRET, headers, is_secure)
 }
 
 fn path_cookie(name: &str, value: String, path: String, age: std::time::Duration, is_secure: bool) -> Cookie<'static> {

@@ -23,7 +23,7 @@ pub(crate) use api_token::ApiSecret;
 pub(crate) use client::{Client, is_secure, peer};
 pub(crate) use cookies::{
     clear_cookie, clear_factor_cookie, factor_cookie, factor_token, invite_cookie, link_cookie, read_invite_cookie,
-    read_link_cookie, session_cookie,
+    read_link_cookie, read_secret_cookie, secret_cookie, session_cookie,
 };
 pub(crate) use form::{PersonForm, VisitorForm};
 pub(crate) use identity::{By, Identity, Unidentified, is_from_own_page};

@@ -31,6 +31,7 @@ mod setup_token;
 mod tables;
 mod value;
 mod webhook;
+mod webhook_attempt;
 
 use prometheus_client::metrics::histogram::Histogram;
 use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
@@ -56,6 +57,7 @@ pub use session::{NewSession, Session, SessionView};
 pub use setup_token::SetupToken;
 pub use tables::{Column, Table, Tally, Value, Values};
 pub use webhook::{Attempted, Delivery, Webhook};
+pub use webhook_attempt::WebhookAttempt;
 
 use load::Stopwatch;
 use notice::{Committed, Pending};

@@ -3,6 +3,7 @@
 use super::{
     account_link, address, admin_user, api_token, attempt, audit, ceremony, change, device, enrolment, idempotency,
     invite, network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token, webhook,
+    webhook_attempt,
 };
 
 /// Asks nothing; answers whether anybody answers.
@@ -31,5 +32,6 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     session::STATEMENTS,
     setup_token::STATEMENTS,
     webhook::STATEMENTS,
+    webhook_attempt::STATEMENTS,
     &[("ping", PING)],
 ];

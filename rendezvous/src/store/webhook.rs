@@ -72,6 +72,8 @@ statements! {
     DELETE = "DELETE FROM webhook WHERE id = $1";
     ATTEMPTED = "UPDATE webhook SET last_at = $2, last_status = $3, last_error = $4 WHERE id = $1";
     DROPPED = "UPDATE webhook SET dropped = dropped + $2 WHERE id = $1";
+    TAKE = "UPDATE webhook SET busy_until = $3 WHERE id = $1 AND busy_until <= $2 AND enabled";
+    RELEASE = "UPDATE webhook SET busy_until = 0 WHERE id = $1";
     ENQUEUE = "INSERT INTO webhook_delivery (id, webhook_id, event, body, created_at, attempts, due_at) \
                VALUES ($1, $2, $3, $4, $5, 0, $5)";
     WAITING = "SELECT COUNT(*) FROM webhook_delivery WHERE webhook_id = $1";
@@ -80,6 +82,8 @@ statements! {
     DUE = "SELECT id, webhook_id, event, body, created_at, attempts, due_at FROM webhook_delivery \
            WHERE webhook_id = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT 1";
     CLAIM = "UPDATE webhook_delivery SET attempts = attempts + 1, due_at = $3 WHERE id = $1 AND due_at = $2";
+    QUEUED = "SELECT id, webhook_id, event, body, created_at, attempts, due_at FROM webhook_delivery \
+              WHERE webhook_id = $1 ORDER BY due_at, id LIMIT $2";
     POSTPONE = "UPDATE webhook_delivery SET due_at = $2 WHERE id = $1";
     DONE = "DELETE FROM webhook_delivery WHERE id = $1";
     CLEAR = "DELETE FROM webhook_delivery WHERE webhook_id = $1";
@@ -161,6 +165,13 @@ impl Store {
     pub async fn waiting_deliveries(&self, webhook_id: Uuid) -> Result<u64> {
         let (count,): (i64,) = on_reader!(self, db => sqlx::query_as(WAITING).bind(webhook_id).fetch_one(db).await?);
         Ok(unsigned(count))
+    }
+
+    /// The `limit` messages for a webhook whose time comes first.
+    pub async fn queued_deliveries(&self, webhook_id: Uuid, limit: u32) -> Result<Vec<Delivery>> {
+        let rows: Vec<DeliveryRow> = on_reader!(self, db => sqlx::query_as(QUEUED)
+            .bind(webhook_id).bind(i64::from(limit)).fetch_all(db).await?);
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 
     /// The message for a webhook whose time came first, if it has come.
@@ -251,6 +262,17 @@ impl Tx {
     pub async fn drop_oldest_deliveries(&mut self, webhook_id: Uuid, count: u32) -> Result<()> {
         on_tx!(self, db => sqlx::query(DROP_OLDEST)
             .bind(webhook_id).bind(i64::from(count)).execute(db).await.map(drop))
+    }
+
+    /// Takes a webhook to tell it something: until `lease` no other server does. False when one does, or it is switched off.
+    pub async fn take_webhook(&mut self, id: Uuid, now: UnixTime, lease: UnixTime) -> Result<bool> {
+        on_tx!(self, db => Ok(sqlx::query(TAKE)
+            .bind(id).bind(millis(now)).bind(millis(lease)).execute(db).await?.rows_affected() > 0))
+    }
+
+    /// Others may tell a webhook the next thing.
+    pub async fn release_webhook(&mut self, id: Uuid) -> Result<()> {
+        on_tx!(self, db => sqlx::query(RELEASE).bind(id).execute(db).await.map(drop))
     }
 
     /// Takes a message to deliver it: until `lease` nobody else will. False when somebody was quicker.

@@ -27,6 +27,7 @@ mod system;
 mod tokens;
 mod users;
 mod view;
+mod webhooks;
 mod well_known;
 
 use std::sync::Arc;
@@ -127,6 +128,11 @@ pub fn router(app: App, document: &serde_json::Value) -> Router {
         .route("/tokens", get(tokens::page).post(tokens::create))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/activity.csv", get(activity::csv))
+        .route("/webhooks", get(webhooks::list::page).post(webhooks::list::create))
+        .route("/webhooks/{id}", get(webhooks::show::page).post(webhooks::show::submit))
+        .route("/webhooks/{id}/remove", post(webhooks::show::remove))
+        .route("/webhooks/{id}/rotate", post(webhooks::show::rotate))
+        .route("/webhooks/{id}/test", post(webhooks::show::test))
         .route("/.well-known/warren", get(well_known::card))
         .route("/assets/{name}", get(assets::asset))
         .fallback(problem::not_found)

@@ -137,7 +137,7 @@ impl From<Error> for Problem {
         if matches!(error, Error::AddressUnknown) {
             return Self::AddressUnknown;
         }
-        if matches!(error, Error::AccountLinkInvalid | Error::AccountUnknown | Error::DeviceUnknown) {
+        if matches!(error, Error::AccountLinkInvalid | Error::AccountUnknown | Error::DeviceUnknown | Error::Unknown) {
             return Self::NotFound;
         }
         if matches!(error, Error::NotAllowed) {

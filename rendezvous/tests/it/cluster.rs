@@ -1,15 +1,24 @@
 //! Several servers over one PostgreSQL, as processes of their own: devices of different servers meet, a killed server is
 //! missed and replaced, a stopping one sends its devices away. Only where `WARREN_TEST_POSTGRES` names a server.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
 use sqlx::Executor as _;
-use warren_proto::control::{CandidateSet, Invite, PairOpened, Servers, ToAgent, ToServer};
-use warren_proto::keys::NodeId;
+use uuid::Uuid;
+use warren_proto::control::{CandidateSet, Invite, PairOpened, PathReport, Servers, ToAgent, ToServer};
+use warren_proto::keys::{NodeId, UnixTime};
+use warren_rendezvous::domain::history::{Span, Way};
+use warren_rendezvous::store::{Store, Webhook};
 
 use crate::control::agent::{Agent, Joined};
 
@@ -89,6 +98,55 @@ async fn what_one_server_commits_the_devices_of_another_hear_at_once() {
 }
 
 #[tokio::test]
+async fn a_webhook_is_told_each_thing_once_and_one_thing_at_a_time_by_all_servers_together() {
+    let Some(cluster) = Cluster::of(2).await else { return };
+    let store = Store::open(&cluster.url.parse().unwrap()).await.unwrap();
+    let receiver = Receiver::start().await;
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_webhook(&receiver.webhook()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // each of the two is woken by what it enrols itself
+    let mut devices = Vec::new();
+    for key in 1..=8 {
+        devices.push(cluster.enrol(usize::from(key % 2), key).await);
+    }
+    let told = receiver.wait_for(8).await;
+    until_empty(&store, receiver.id).await;
+
+    let once: BTreeSet<&String> = told.iter().collect();
+    assert_eq!((once.len(), receiver.told().len()), (8, 8), "{told:?}");
+    assert_eq!(receiver.most_at_once(), 1);
+    assert_eq!(store.webhook_attempts(receiver.id, 50).await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn what_a_device_reports_of_its_paths_is_written_down_by_one_server() {
+    let Some(mut cluster) = Cluster::of(2).await else { return };
+    let (mut anna, bert) = (cluster.enrol(0, 1).await, cluster.enrol(1, 2).await);
+    let way = Way { from: anna.node(), to: bert.node() };
+    sees(&mut anna, way.to, true).await;
+    for tx_bytes in [1_000, 5_000] {
+        anna.agent.send(&ToServer::PathReport(report(way.to, tx_bytes))).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    // a server that stops writes down what it holds, and waits for devices that are still there
+    drop((anna, bert));
+    for server in &cluster.servers {
+        server.signal("-TERM");
+    }
+    for server in &mut cluster.servers {
+        assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    }
+
+    let store = Store::open(&cluster.url.parse().unwrap()).await.unwrap();
+    let points = store.path_points(way, Span::Fine, UnixTime::from_secs(0)).await.unwrap();
+    let measured: u64 = points.iter().filter_map(|point| point.sample.rtts).map(|rtts| u64::from(rtts.count)).sum();
+    let sent: u64 = points.iter().map(|point| point.sample.tx_bytes).sum();
+    assert_eq!((measured, sent), (2, 4_000));
+}
+
+#[tokio::test]
 async fn a_server_with_another_key_does_not_become_one_of_them() {
     let Some(cluster) = Cluster::of(1).await else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -114,6 +172,104 @@ struct Cluster {
 struct Server {
     child: Child,
     control: SocketAddr,
+}
+
+/// A web server that takes its time and notes what it is told.
+struct Receiver {
+    id: Uuid,
+    address: SocketAddr,
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Default)]
+struct Noted {
+    told: Vec<String>,
+    at_once: usize,
+    most_at_once: usize,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let noted = Arc::new(Mutex::new(Noted::default()));
+        let router = Router::new().route("/", post(hook)).with_state(Arc::clone(&noted));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { id: Uuid::new_v4(), address, noted }
+    }
+
+    fn webhook(&self) -> Webhook {
+        Webhook {
+            id: self.id,
+            name: "chat".to_owned(),
+            url: format!("http://{}/", self.address),
+            events: vec!["device.enrol".to_owned()],
+            enabled: true,
+            generation: 1,
+            created_by: "cli".to_owned(),
+            created_at: UnixTime::from_secs(1),
+            dropped: 0,
+            last: None,
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.noted.lock().unwrap().told.clone()
+    }
+
+    fn most_at_once(&self) -> usize {
+        self.noted.lock().unwrap().most_at_once
+    }
+
+    async fn wait_for(&self, count: usize) -> Vec<String> {
+        let began = Instant::now();
+        while self.told().len() < count {
+            assert!(began.elapsed() < Duration::from_secs(40), "{:?}", self.told());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.told()
+    }
+}
+
+async fn hook(State(noted): State<Arc<Mutex<Noted>>>, headers: HeaderMap) -> StatusCode {
+    {
+        let mut noted = noted.lock().unwrap();
+        noted.told.push(headers["warren-delivery"].to_str().unwrap().to_owned());
+        noted.at_once += 1;
+        noted.most_at_once = noted.most_at_once.max(noted.at_once);
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    noted.lock().unwrap().at_once -= 1;
+    StatusCode::NO_CONTENT
+}
+
+async fn until_empty(store: &Store, webhook: Uuid) {
+    for _ in 0..200 {
+        if store.waiting_deliveries(webhook).await.unwrap() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("what was delivered still waits");
+}
+
+fn report(peer: NodeId, tx_bytes: u64) -> PathReport {
+    PathReport {
+        peer,
+        kind: "direct".to_owned(),
+        via: "ipv4".to_owned(),
+        remote: Some("203.0.113.9:40000".parse().unwrap()),
+        rtt_us: 12_000,
+        mtu: 1466,
+        since_unix_ms: 1,
+        rx_bytes: 0,
+        tx_bytes,
+        reason_code: "direct".to_owned(),
+        rx_packets: 0,
+        tx_packets: 0,
+        probes: 0,
+        probes_lost: 0,
+    }
 }
 
 /// A device at one of them.
@@ -213,7 +369,7 @@ impl Drop for Server {
 fn command(dir: &Path, url: &str) -> Command {
     let services = ["web", "quic", "stun", "relay", "replica"].map(|name| format!("--{name}-listen=127.0.0.1:0"));
     let mut command = command_of(dir, url, &["run", "--public-addr", "127.0.0.1"]);
-    command.args(services).args(["--metrics-listen", "off"]);
+    command.args(services).args(["--metrics-listen", "off", "--webhook-allow", "127.0.0.0/8"]);
     command
 }
 

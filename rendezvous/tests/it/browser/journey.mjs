@@ -320,6 +320,26 @@ async function makeKey(page) {
   await inspect(page, "settings");
 }
 
+async function makeWebhook(page) {
+  await page.goto(`${BASE}/settings`);
+  await page.getByRole("link", { name: "Webhooks" }).click();
+  await inspect(page, "webhooks-empty");
+  await page.fill("#name", "a chat room with a name that takes up some room");
+  await page.fill("#url", "http://127.0.0.1:9/hooks/warren/0123456789abcdef0123456789abcdef");
+  await page.getByLabel("Devices: joined").check();
+  await page.fill("#more", "user.create network.*");
+  await page.getByRole("button", { name: "Make the webhook" }).click();
+  await page.waitForURL(`${BASE}/webhooks/*`);
+  await page.getByRole("button", { name: "Copy" }).click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text(page, "#secret"));
+  await page.getByRole("button", { name: "Try it out" }).click();
+  // it is not asked to be nice to this host
+  await page.getByText("may not be called").waitFor();
+  await inspect(page, "webhook");
+  await page.goto(`${BASE}/webhooks`);
+  await inspect(page, "webhooks");
+}
+
 async function seeTheRest(page) {
   await page.goto(`${BASE}/activity`);
   await inspect(page, "activity");
@@ -396,6 +416,7 @@ try {
   await seeOverview(page, laptop);
   await changeMany(page);
   await makeKey(page);
+  await makeWebhook(page);
   await seeTheRest(page);
   await signInByKeyboard(page);
   await withoutScripts();

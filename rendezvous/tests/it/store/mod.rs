@@ -2,6 +2,7 @@
 //! made (`postgres://user@host/postgres`).
 
 mod copies;
+mod outbox;
 mod schemas;
 mod stories;
 

@@ -17,3 +17,4 @@ mod roles;
 mod setup;
 mod system;
 mod users;
+mod webhooks;

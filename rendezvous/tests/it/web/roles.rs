@@ -103,6 +103,14 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/users/{id}/remove", "yynnnn"),
     ("POST", "/users/{id}/reset", "yynnnn"),
     ("POST", "/users/{id}/role", "yynnnn"),
+    ("GET", "/webhooks", "yynnnn"),
+    ("POST", "/webhooks", "yynnnn"),
+    // the device in the path is no webhook
+    ("GET", "/webhooks/{id}", "nnnnnn"),
+    ("POST", "/webhooks/{id}", "yynnnn"),
+    ("POST", "/webhooks/{id}/remove", "yynnnn"),
+    ("POST", "/webhooks/{id}/rotate", "yynnnn"),
+    ("POST", "/webhooks/{id}/test", "yynnnn"),
 ];
 
 #[test]
