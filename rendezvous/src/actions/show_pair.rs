@@ -6,8 +6,10 @@ use warren_coordinator::PingRun;
 use warren_proto::control::CandidateSet;
 use warren_proto::keys::NodeId;
 
+use super::audit;
 use super::explain_pair::{ExplainedPair, explain_pair};
 use crate::app::App;
+use crate::domain::Actor;
 use crate::domain::history::Way;
 use crate::error::Error;
 
@@ -44,13 +46,24 @@ pub async fn show_pair(app: &App, pair: [&str; 2]) -> Result<ShownPair, Error> {
     })
 }
 
-/// Has both ends ping each other a few times; what comes of it shows with the pair. Leaves no trace in the log: nothing
-/// is another way afterwards.
-pub fn ping_pair(app: &App, [a, b]: [NodeId; 2]) -> Result<(), Error> {
-    app.hub().ping_pair(a, b).map_err(Error::PairUnready)
+/// Has both ends ping each other a few times; what comes of it shows with the pair.
+pub async fn ping_pair(app: &App, actor: &Actor, [a, b]: [NodeId; 2]) -> Result<(), Error> {
+    app.hub().ping_pair(a, b).map_err(Error::PairUnready)?;
+    note(app, actor, "pair.ping", [a, b]).await
 }
 
-/// Has both ends look for a direct path now.
-pub fn retry_pair(app: &App, [a, b]: [NodeId; 2]) -> Result<(), Error> {
-    app.hub().retry_pair(a, b).map_err(Error::PairUnready)
+/// Has both ends look for a direct path now, with fresh budgets.
+pub async fn retry_pair(app: &App, actor: &Actor, [a, b]: [NodeId; 2]) -> Result<(), Error> {
+    app.hub().retry_pair(a, b).map_err(Error::PairUnready)?;
+    note(app, actor, "pair.retry-direct", [a, b]).await
+}
+
+/// Says who had two devices do something: it costs them packets, and the coordinator grants it seldom enough for the log.
+async fn note(app: &App, actor: &Actor, action: &str, [a, b]: [NodeId; 2]) -> Result<(), Error> {
+    let devices = app.devices().await?;
+    let name = |id| devices.iter().find(|device| device.id == id).map_or("?", |device| device.name.as_str());
+    let detail = format!("{} and {}", name(a), name(b));
+    let mut tx = app.store().begin().await?;
+    audit(app, &mut tx, actor, action, format!("{a}/{b}"), detail).await?;
+    Ok(tx.commit().await?)
 }

@@ -40,6 +40,8 @@ pub(super) struct OnDevice<R> {
 /// Somebody who has the right `R` over both devices that `{a}` and `{b}` in the path name.
 #[derive(Debug)]
 pub(super) struct OnPair<R> {
+    /// Who.
+    pub(super) identity: Arc<Identity>,
     /// The devices, two different ones.
     pub(super) devices: [Device; 2],
     right: PhantomData<R>,
@@ -100,7 +102,7 @@ where
         if first.id == second.id {
             return Err(Code::DeviceUnknown.into());
         }
-        Ok(Self { devices: [first, second], right: PhantomData })
+        Ok(Self { identity, devices: [first, second], right: PhantomData })
     }
 }
 

@@ -20,9 +20,9 @@ use crate::auth::ManageDevices;
     extensions(("x-problems" = json!(["device-unknown", "pair-unready"]))))]
 pub(super) async fn ping(
     State(app): State<App>,
-    OnPair { devices, .. }: OnPair<ManageDevices>,
+    OnPair { identity: caller, devices, .. }: OnPair<ManageDevices>,
 ) -> Result<StatusCode, Problem> {
-    actions::ping_pair(&app, devices.map(|device| device.id))?;
+    actions::ping_pair(&app, &caller.actor(), devices.map(|device| device.id)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -35,8 +35,8 @@ pub(super) async fn ping(
     extensions(("x-problems" = json!(["device-unknown", "pair-unready"]))))]
 pub(super) async fn retry(
     State(app): State<App>,
-    OnPair { devices, .. }: OnPair<ManageDevices>,
+    OnPair { identity: caller, devices, .. }: OnPair<ManageDevices>,
 ) -> Result<StatusCode, Problem> {
-    actions::retry_pair(&app, devices.map(|device| device.id))?;
+    actions::retry_pair(&app, &caller.actor(), devices.map(|device| device.id)).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -1,7 +1,7 @@
 //! Who is asking, and whether the form came from one of our own pages: extractors, so that a handler that compiles is
 //! authorised.
 //!
-//! `Person` and `Visitor` say who, `May<R>` and `MayDevice<R>` what they may do. Each has its form, which is the only way
+//! `Person` and `Visitor` say who, `May<R>`, `MayDevice<R>` and `MayPair<R>` what they may do. Each has its form, which is the only way
 //! to read a posted one and does not exist for a forged one. Rows are `store`'s, pages are `web`'s.
 
 mod api_token;
@@ -11,6 +11,7 @@ mod form;
 mod identity;
 mod may;
 mod may_device;
+mod may_pair;
 pub mod password;
 mod person;
 mod seal;
@@ -30,6 +31,7 @@ pub(crate) use identity::{By, Identity, Unidentified, is_from_own_page};
 pub use may::{AddDevices, ManageDevices, ManageInvites, ManageServer, ManageUsers, ReadActivity, ReadMesh, Required};
 pub(crate) use may::{May, MayForm};
 pub(crate) use may_device::{MayDevice, MayDeviceForm};
+pub(crate) use may_pair::{MayPair, MayPairForm};
 pub(crate) use password::{NewPassword, Passwords};
 pub(crate) use person::{Person, SESSION_ABSOLUTE, SESSION_IDLE};
 pub(crate) use seal::Seal;

@@ -239,6 +239,7 @@ impl Entry {
             "user.withdraw-invite" => (format!("withdrew an invite for a person as {detail}"), subject.clone()),
             "session.end" => ("signed out".to_owned(), String::new()),
             "invite.create" => (format!("made an invite for {detail}"), String::new()),
+            "invite.change" => ("changed an enrolment key".to_owned(), detail.clone()),
             "invite.revoke" => ("revoked an enrolment key".to_owned(), detail.clone()),
             "enrolment.ask" => (format!("was asked to let in {detail}"), format!("(code {subject})")),
             "enrolment.deny" => (format!("kept out {detail}"), format!("(code {subject})")),
@@ -252,6 +253,16 @@ impl Entry {
             "device.hold-to-relay" => ("held".to_owned(), "to the relay".to_owned()),
             "device.release-from-relay" => ("released".to_owned(), "from the relay".to_owned()),
             "device.revoke" => ("revoked".to_owned(), String::new()),
+            "token.create" => (format!("made the API token {detail}"), String::new()),
+            "token.revoke" => (format!("revoked the API token {detail}"), String::new()),
+            "token.use" => (format!("used the API token {detail} from an address that is new"), String::new()),
+            "webhook.change" => (format!("changed the webhook {detail}"), String::new()),
+            "webhook.create" => (format!("made the webhook {detail}"), String::new()),
+            "webhook.delete" => (format!("removed the webhook {detail}"), String::new()),
+            "webhook.rotate" => (format!("gave the webhook {detail} another secret"), String::new()),
+            "webhook.test" => (format!("tried the webhook {detail} out"), String::new()),
+            "pair.ping" => (format!("had {detail} ping each other"), String::new()),
+            "pair.retry-direct" => (format!("had {detail} look for a direct path"), String::new()),
             "device.logout" => ("left the network".to_owned(), String::new()),
             other => (format!("{other} {subject}"), detail.clone()),
         };
@@ -289,13 +300,15 @@ fn actor(actor: &str) -> String {
 
 /// What a filter may choose: the first word of actions, and in words.
 const KINDS: &[(&str, &str)] = &[
-    ("admin", "Accounts"),
+    ("admin", "Accounts made"),
     ("device", "Devices"),
     ("enrolment", "Devices that ask"),
     ("invite", "Enrolment keys"),
     ("network", "Settings"),
+    ("pair", "Pairs"),
     ("session", "Sign-ins"),
     ("token", "API tokens"),
+    ("user", "Accounts changed"),
     ("webhook", "Webhooks"),
 ];
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");

@@ -1,6 +1,6 @@
 //! `POST /pairs/{a}/{b}/ping` and `.../retry`: has both ends do something, and goes back to where it shows.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Redirect;
 use serde::Deserialize;
 use warren_coordinator::Ungranted;
@@ -9,7 +9,7 @@ use warren_proto::keys::NodeId;
 use super::super::Web;
 use super::super::problem::Problem;
 use crate::actions;
-use crate::auth::{ManageDevices, MayForm};
+use crate::auth::{ManageDevices, MayPairForm};
 use crate::domain::history::Range;
 use crate::error::Error;
 
@@ -20,29 +20,20 @@ pub(in crate::web) struct AskForm {
     range: String,
 }
 
-/// `POST /pairs/{a}/{b}/ping`, by ids.
+/// `POST /pairs/{a}/{b}/ping`
 pub(in crate::web) async fn ping(
     State(web): State<Web>,
-    Path(pair): Path<(String, String)>,
-    MayForm { form, .. }: MayForm<ManageDevices, AskForm>,
+    MayPairForm { person, devices, form, .. }: MayPairForm<ManageDevices, AskForm>,
 ) -> Result<Redirect, Problem> {
-    let pair = ids(&pair)?;
-    back(pair, &form, actions::ping_pair(&web.app, pair), "", "#pings")
+    back(devices, &form, actions::ping_pair(&web.app, &person.actor(), devices).await, "", "#pings")
 }
 
-/// `POST /pairs/{a}/{b}/retry`, by ids.
+/// `POST /pairs/{a}/{b}/retry`
 pub(in crate::web) async fn retry(
     State(web): State<Web>,
-    Path(pair): Path<(String, String)>,
-    MayForm { form, .. }: MayForm<ManageDevices, AskForm>,
+    MayPairForm { person, devices, form, .. }: MayPairForm<ManageDevices, AskForm>,
 ) -> Result<Redirect, Problem> {
-    let pair = ids(&pair)?;
-    back(pair, &form, actions::retry_pair(&web.app, pair), "retried", "")
-}
-
-fn ids((a, b): &(String, String)) -> Result<[NodeId; 2], Problem> {
-    let [Some(a), Some(b)] = [NodeId::parse(a), NodeId::parse(b)] else { return Err(Problem::NotFound) };
-    Ok([a, b])
+    back(devices, &form, actions::retry_pair(&web.app, &person.actor(), devices).await, "retried", "")
 }
 
 fn back(

@@ -14,7 +14,7 @@ use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::super::view::{ChangeView, PairView, Plots};
 use crate::actions::{self, History};
-use crate::auth::{May, ReadMesh};
+use crate::auth::{MayPair, ReadMesh};
 use crate::domain::Right;
 use crate::domain::history::Range;
 
@@ -89,16 +89,16 @@ pub(in crate::web) struct PlotsPart<'a> {
 /// `GET /pairs/{a}/{b}`, each an id or a name.
 pub(in crate::web) async fn page(
     State(web): State<Web>,
-    May { person, .. }: May<ReadMesh>,
+    pair: MayPair<ReadMesh>,
     Path((a, b)): Path<(String, String)>,
     Query(look): Query<Look>,
 ) -> Result<Html<String>, Problem> {
     let shown = load(&web, [&a, &b], &Kept::default(), look.range()).await?;
-    let shell = Shell::of_person(&web.app, &person, "devices");
+    let shell = Shell::of_person(&web.app, &pair.person, "devices");
     page::html(&ShowPage {
         state: shown.snapshot()?.state(),
         done: look.sentence(),
-        may_ask: shell.may(Right::ManageDevices),
+        may_ask: pair.may(Right::ManageDevices),
         shell,
         range: look.range(),
         pair: shown.pair,
@@ -110,7 +110,7 @@ pub(in crate::web) async fn page(
 /// `GET /pairs/{a}/{b}/live`
 pub(in crate::web) async fn live(
     State(web): State<Web>,
-    May { person, .. }: May<ReadMesh>,
+    MayPair { person, .. }: MayPair<ReadMesh>,
     Path((a, b)): Path<(String, String)>,
     Query(look): Query<Look>,
     Query(from): Query<From>,

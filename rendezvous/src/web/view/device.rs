@@ -1,6 +1,6 @@
 //! A device with its paths one by one, as its own page shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use warren_proto::keys::{NodeId, UnixTime};
@@ -10,7 +10,7 @@ use super::network::NetworkView;
 use super::path::{PathKind, PathView};
 use crate::actions::{DeviceView, ShownDevice};
 use crate::auth::Person;
-use crate::domain::{DeviceState, Right, may_on_device};
+use crate::domain::{DeviceState, Right, Scope, may_on_device};
 
 /// A device and its paths.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -78,8 +78,8 @@ pub(in crate::web) struct Device {
     pub(in crate::web) relay_only: bool,
     /// Whether whoever looks may rename, hold and revoke it.
     pub(in crate::web) may_manage: bool,
-    /// Whether whoever looks may open its peers' pages.
-    pub(in crate::web) sees_peers: bool,
+    /// The peers whose pages whoever looks may open, by id, unless that is all of them.
+    seen_peers: Option<BTreeSet<String>>,
     pub(in crate::web) ended_word: &'static str,
     pub(in crate::web) ended_at: Option<Moment>,
     pub(in crate::web) hostname: String,
@@ -97,6 +97,11 @@ pub(in crate::web) struct Device {
 }
 
 impl Device {
+    /// Whether whoever looks may open the page of this peer, and of the pair with it.
+    pub(in crate::web) fn sees(&self, peer_id: &str) -> bool {
+        self.seen_peers.as_ref().is_none_or(|seen| seen.contains(peer_id))
+    }
+
     /// A device among the active ones. Its page also names the peers it could be connected to, and is not.
     pub(in crate::web) fn new(shown: &ShownDevice, person: &Person, now: UnixTime) -> Self {
         let ShownDevice { view, active, candidates, verdicts } = shown;
@@ -114,6 +119,8 @@ impl Device {
             row.paths.iter_mut().filter(|path| path.peer_id == id).for_each(|path| path.explain(verdict));
         }
         let moment = |at| Moment::new(at, now);
+        let scope = person.scope();
+        let seen = || active.iter().map(|peer| &peer.device).filter(|peer| scope.holds(peer));
         Self {
             id: row.id.clone(),
             name: row.name.clone(),
@@ -121,7 +128,7 @@ impl Device {
             active: device.state == DeviceState::Active,
             relay_only: device.relay_only,
             may_manage: may_on_device(person.role, person.id, Right::ManageDevices, device),
-            sees_peers: person.role.has(Right::ReadMesh),
+            seen_peers: (scope != Scope::Mesh).then(|| seen().map(|peer| peer.id.to_string()).collect()),
             ended_word: if device.state == DeviceState::LoggedOut { "Logged out" } else { "Revoked" },
             ended_at: device.ended_at.map(moment),
             hostname: device.hostname.clone(),

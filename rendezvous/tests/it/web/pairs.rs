@@ -5,7 +5,7 @@ use std::time::Duration;
 use warren_proto::control::{PathReport, ToAgent};
 use warren_proto::keys::NodeId;
 use warren_rendezvous::actions;
-use warren_rendezvous::domain::Device;
+use warren_rendezvous::domain::{Actor, Device, Role};
 
 use crate::common::{Agent, Page, TestApp, Visitor, identity, lint, text};
 
@@ -52,6 +52,34 @@ impl Pair {
         }
         panic!("{path} does not say {words}: {}", text(&self.browser.get(path).await.body));
     }
+}
+
+#[tokio::test]
+async fn a_member_opens_the_pair_of_two_devices_of_their_own_and_no_other() {
+    let server = TestApp::new().await;
+    server.admin().await;
+    let mut member = server.person("mel", Role::Member).await;
+    let mel = server.app.store().admin_by_name("mel").await.unwrap().unwrap();
+    let actor = Actor::User { id: mel.id, name: mel.name };
+    let mut own = Vec::new();
+    for (hostname, key) in [("one", 1), ("two", 2)] {
+        let request = actions::InviteRequest::default();
+        let invite = actions::create_invite(&server.app, &actor, request).await.unwrap().invite;
+        own.push(server.enrol(&invite, hostname, key).await.id);
+    }
+    let foreign = server.device("three", 3).await.id;
+    let (ours, mixed) = (format!("/pairs/{}/two", own[0]), format!("/pairs/{}/{foreign}", own[0]));
+
+    let page = member.get(&ours).await;
+    let asked = member.submit(&page, &format!("/pairs/{}/{}/ping", own[0], own[1]), &[]).await;
+
+    assert_eq!(
+        (page.status, member.get(&mixed).await.status, member.get("/pairs/one/three").await.status),
+        (200, 404, 404)
+    );
+    assert!(text(&page.body).contains("Ping now"), "{}", text(&page.body));
+    assert!(asked.location().ends_with("done=offline"), "{}", asked.location());
+    assert_eq!(member.submit(&page, &format!("{mixed}/ping"), &[]).await.status, 404);
 }
 
 #[tokio::test]
@@ -153,7 +181,7 @@ async fn a_pair_that_is_away_cannot_be_asked() {
 
         assert_eq!(asked.location(), format!("/pairs/{a}/{b}?range=1h&done=offline"));
     }
-    assert!(actions::retry_pair(&server.app, [a, b]).is_err());
+    assert!(actions::retry_pair(&server.app, &Actor::Cli, [a, b]).await.is_err());
 }
 
 /// What an agent was asked, once this is among it.
