@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts as _, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -15,6 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use super::Api;
 use super::caller::SignedIn;
 use super::problem::{Code, Problem};
+use crate::actions;
+use crate::app::App;
 use crate::auth::{By, Client, Identity, Unidentified, is_from_own_page};
 use crate::limits::{Budgets, Grant, prefix};
 
@@ -57,7 +60,7 @@ pub(super) async fn enter(State(api): State<Api>, request: Request, next: Next) 
         Ok(None) | Err(_) => (api.limits().strangers.take(address, Instant::now()), STRANGER_POLICY),
     };
     let response = if grant.granted {
-        match admit(&mut parts, found) {
+        match admit(&api.app, &client, &mut parts, found).await {
             Ok(()) => next.run(Request::from_parts(parts, body)).await,
             Err(problem) => problem.into_response(),
         }
@@ -67,7 +70,12 @@ pub(super) async fn enter(State(api): State<Api>, request: Request, next: Next) 
     with_limits(response, grant, policy)
 }
 
-fn admit(parts: &mut axum::http::request::Parts, found: Result<Option<Identity>, Unidentified>) -> Result<(), Problem> {
+async fn admit(
+    app: &App,
+    client: &Client,
+    parts: &mut Parts,
+    found: Result<Option<Identity>, Unidentified>,
+) -> Result<(), Problem> {
     let identity = match found {
         Ok(Some(identity)) => identity,
         Ok(None) => return Ok(()),
@@ -78,6 +86,7 @@ fn admit(parts: &mut axum::http::request::Parts, found: Result<Option<Identity>,
     if changes && matches!(identity.by, By::Session(_)) && !is_from_own_page(parts) {
         return Err(Code::OriginRefused.into());
     }
+    actions::note_token_use(app, &identity, client.address).await?;
     parts.extensions.insert(SignedIn(Arc::new(identity)));
     Ok(())
 }

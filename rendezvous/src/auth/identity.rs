@@ -3,14 +3,13 @@
 //! A token is never more than its owner's role: its scopes are intersected with it at each request, and it dies with the
 //! account. A session has everything that its person has.
 
-use std::time::Duration;
-
 use axum::extract::{FromRef, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use sqlx::types::Uuid;
+use warren_proto::keys::UnixTime;
 
 use super::api_token::ApiSecret;
 use super::client::Client;
@@ -19,7 +18,6 @@ use super::may::Required;
 use super::{Person, Refusal, cookies};
 use crate::app::App;
 use crate::domain::{Actor, Device, Right, Role, Scope, may_on_device};
-use crate::store::ApiToken;
 
 /// Somebody who calls the API.
 #[derive(Clone, Debug)]
@@ -46,6 +44,8 @@ pub(crate) enum By {
         id: Uuid,
         /// What it was given; its owner may have less by now.
         scopes: Vec<Right>,
+        /// When and from where it was used before, as far as noted.
+        used: Option<(UnixTime, String)>,
     },
 }
 
@@ -81,7 +81,7 @@ impl Identity {
         let app = App::from_ref(state);
         if let Some(text) = bearer(&parts.headers) {
             let secret = ApiSecret::parse(text).ok_or(Unidentified::Invalid)?;
-            return Self::of_token(&app, &secret, client).await.map(Some);
+            return Self::of_token(&app, &secret).await.map(Some);
         }
         let person = <Person as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await;
         let person = person.map_err(|refusal| {
@@ -98,20 +98,19 @@ impl Identity {
         }))
     }
 
-    async fn of_token(app: &App, secret: &ApiSecret, client: &Client) -> Result<Self, Unidentified> {
+    async fn of_token(app: &App, secret: &ApiSecret) -> Result<Self, Unidentified> {
         let world = |error: sqlx::Error| Unidentified::World(error.into());
         let now = app.now();
         let stored = app.store().api_token_by_hash(&secret.digest()).await.map_err(world)?;
         let token = stored.filter(|token| now < token.expires_at).ok_or(Unidentified::Invalid)?;
         let owner = app.store().admin_by_id(token.user_id).await.map_err(world)?;
         let owner = owner.filter(|owner| owner.disabled_at.is_none()).ok_or(Unidentified::Invalid)?;
-        touch(app, &token, client).await.map_err(world)?;
         let scopes = token.scopes.iter().filter_map(|word| Right::parse(word)).collect();
         Ok(Self {
             user_id: owner.id,
             name: owner.name,
             role: owner.role,
-            by: By::Token { id: token.id, scopes },
+            by: By::Token { id: token.id, scopes, used: token.last_used_at.zip(token.last_used_from) },
             seed: Seed::of(secret.bytes()),
         })
     }
@@ -197,19 +196,3 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, credential) = value.split_once(' ').unwrap_or((value, ""));
     Some(if scheme.eq_ignore_ascii_case("bearer") { credential.trim() } else { "" })
 }
-
-/// Notes the use, seldom enough that reading does not become writing to the database.
-async fn touch(app: &App, token: &ApiToken, client: &Client) -> crate::store::Result<()> {
-    let now = app.now();
-    let from = client.address.to_string();
-    let is_fresh = token.last_used_at.is_some_and(|last| now < last.plus(TOUCH_EVERY));
-    if is_fresh && token.last_used_from.as_deref() == Some(from.as_str()) {
-        return Ok(());
-    }
-    let mut tx = app.store().begin().await?;
-    tx.note_api_token_use(token.id, &from, now).await?;
-    tx.commit().await
-}
-
-/// Fine enough to find a token that nobody uses.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);

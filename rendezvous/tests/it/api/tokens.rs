@@ -111,6 +111,29 @@ async fn a_members_token_sees_the_members_devices() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_used_from_a_new_place_is_news_once() {
+    let server = TestApp::with_settings("trusted-proxies = [\"0.0.0.0/0\", \"::/0\"]").await;
+    let page = Client::of_browser(&server, &server.admin().await);
+    let token = page.token(&server, "backup", &[]).await;
+    let from = |address: &str| token.with("x-forwarded-for", address);
+
+    for address in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+        assert_eq!(from(address).get("/me").await.status, 200);
+        server.clock.advance(Duration::from_secs(1));
+    }
+    server.clock.advance(Duration::from_secs(3600));
+    from("192.0.2.2").get("/me").await;
+
+    let told = page.get("/audit?action=token.use").await;
+    let places: Vec<_> = told.body["items"].as_array().unwrap().iter().map(|entry| entry["address"].clone()).collect();
+    assert_eq!(
+        (places, &told.body["items"][0]["detail"]),
+        (vec![json!("192.0.2.2"), json!("192.0.2.1")], &json!("backup"))
+    );
+    assert_eq!(page.get("/tokens").await.body["items"][0]["last_used_from"], "192.0.2.2");
+}
+
+#[tokio::test]
 async fn a_wish_that_makes_no_sense_is_refused_in_words() {
     let server = TestApp::new().await;
     let page = Client::of_browser(&server, &server.admin().await);
