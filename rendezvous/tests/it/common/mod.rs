@@ -1,4 +1,6 @@
 //! A rendezvous of the test's own: a fresh data directory, a clock that stands still until told.
+//!
+//! Its database is SQLite, or PostgreSQL with `WARREN_TEST_ENGINE=postgres` beside `WARREN_TEST_POSTGRES`.
 
 mod agent;
 mod html;
@@ -21,6 +23,8 @@ use warren_rendezvous::clock::{Clock, SystemClock};
 use warren_rendezvous::config::{Config, Settings};
 use warren_rendezvous::domain::{Actor, Device, Role};
 use warren_rendezvous::router::router;
+
+use crate::store::postgres;
 
 pub(crate) use agent::Agent;
 pub(crate) use html::{attribute, lint, text};
@@ -93,9 +97,14 @@ impl TestApp {
 
     async fn open(lines: &str, now: UnixTime) -> Self {
         let dir = TempDir::new().unwrap();
+        let engine = match std::env::var("WARREN_TEST_ENGINE").as_deref() {
+            Ok("postgres") => postgres().await.map(|url| format!("database-url = {url:?}\n")),
+            _ => None,
+        };
         let text = format!(
-            "data-dir = {:?}\npublic-addr = \"vpn.example.org\"\nmetrics-listen = \"off\"\n{lines}",
-            dir.path().join("data")
+            "data-dir = {:?}\npublic-addr = \"vpn.example.org\"\nmetrics-listen = \"off\"\n{}{lines}",
+            dir.path().join("data"),
+            engine.unwrap_or_default(),
         );
         let config = toml::from_str::<Settings>(&text).unwrap().resolve().unwrap();
         Self::start(dir, config, now).await
