@@ -18,6 +18,8 @@ pub struct Measured<'a> {
     pub forwarded: bool,
     /// Whether the owner or an administrator holds the device to the relay.
     pub relay_only: bool,
+    /// Whether it takes part in searches for a port.
+    pub searches: bool,
     /// Our own UDP port.
     pub port: u16,
 }
@@ -39,19 +41,31 @@ pub fn judge(measured: &Measured<'_>) -> Judgement {
             "Direct to every device whose network lets UDP out: there is no NAT before this one.",
             "If devices do not reach it, let its firewall pass incoming UDP to port {port}.",
         ),
+        Measured { mapping: "endpoint-independent", searches: false, .. } => (
+            "most",
+            "Direct to most devices: this NAT uses one port for all destinations. Devices behind NATs that use another for \
+             every destination are relayed: this device is set to take no part in searches for a port.",
+            SEARCH_REMEDY,
+        ),
+        Measured { mapping: "address-dependent" | "endpoint-dependent", searches: false, .. } => (
+            "some",
+            "Direct to devices with a public address, a forwarded port or a permissive NAT: this NAT uses another port for \
+             every destination, and this device is set to take no part in searches for a port. Others are relayed.",
+            SEARCH_REMEDY,
+        ),
         Measured { mapping: "endpoint-independent", .. } => (
             "most",
             "Direct to most devices: this NAT uses one port for all destinations. Devices behind NATs that use another for \
              every destination are searched for, which takes some seconds.",
             "",
         ),
-        Measured { mapping: "endpoint-dependent", sequential: true, .. } => (
+        Measured { mapping: "address-dependent" | "endpoint-dependent", sequential: true, .. } => (
             "most",
             "Direct to most devices: this NAT uses another port for every destination, but counts them up, so that the next \
              ones can be foretold.",
             PORT_REMEDY,
         ),
-        Measured { mapping: "endpoint-dependent", .. } => (
+        Measured { mapping: "address-dependent" | "endpoint-dependent", .. } => (
             "some",
             "Direct to devices with a public address, a forwarded port or a permissive NAT at once, to others after a search: \
              this NAT uses another port for every destination. Two devices behind such NATs are relayed.",
@@ -70,6 +84,8 @@ pub fn judge(measured: &Measured<'_>) -> Judgement {
 const PORT_REMEDY: &str =
     "On the router: enable UPnP, NAT-PMP or PCP, or forward UDP port {port} to this device. IPv6 helps as well.";
 
+const SEARCH_REMEDY: &str = "Start the daemon without --no-port-search.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +96,7 @@ mod tests {
         sequential: false,
         forwarded: false,
         relay_only: false,
+        searches: true,
         port: 41_641,
     };
 
@@ -93,10 +110,21 @@ mod tests {
             (Measured { mapping: "endpoint-independent", ..NAT }, "most"),
             (Measured { sequential: true, ..NAT }, "most"),
             (NAT, "some"),
+            (Measured { mapping: "address-dependent", ..NAT }, "some"),
             (Measured { mapping: "unknown", ..NAT }, "unknown"),
         ];
         for (measured, direct) in cases {
             assert_eq!(judge(&measured).direct, direct, "{measured:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_no_part_in_searches_is_promised_none() {
+        for mapping in ["address-dependent", "endpoint-dependent", "endpoint-independent"] {
+            let judgement = judge(&Measured { mapping, sequential: true, searches: false, ..NAT });
+
+            assert!(judgement.text.contains("no part in searches"), "{}", judgement.text);
+            assert_eq!(judgement.remedy.as_deref(), Some(SEARCH_REMEDY));
         }
     }
 

@@ -88,6 +88,7 @@ impl SlowPath {
             sequential: sequential_delta.is_some(),
             forwarded: is_forwarded(mesh),
             relay_only: mesh.node.is_relay_only(),
+            searches: self.tools.config.node.port_search,
             port: self.tools.sockets.port(),
         });
         Some(Netcheck {
