@@ -30,7 +30,7 @@ pub struct GatewayDaemon {
 pub enum Speaks {
     /// PCP, NAT-PMP and UPnP.
     All,
-    /// The same, for a minute at a time.
+    /// The same, for some seconds at a time.
     Briefly,
     /// NAT-PMP alone: what a router of the years before PCP does.
     NatPmp,
@@ -112,7 +112,7 @@ fn command(gateway: &Namespace, configuration: &Path) -> std::process::Command {
 
 fn configure(speaks: Speaks) -> String {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" };
-    let lifetimes = if speaks == Speaks::Briefly { "min_lifetime=30\nmax_lifetime=60\n" } else { "" };
+    let lifetimes = if speaks == Speaks::Briefly { "min_lifetime=5\nmax_lifetime=12\n" } else { "" };
     let (natpmp, upnp) = (yes_no(speaks != Speaks::Upnp), yes_no(speaks != Speaks::NatPmp));
     format!(
         "ext_ifname=wan0

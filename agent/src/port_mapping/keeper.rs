@@ -188,8 +188,8 @@ impl Grant {
 const RETRY: Duration = Duration::from_secs(60);
 /// Somebody may switch port mapping on; nothing tells us.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
-/// However short a life a gateway grants, it is not asked more often (RFC 6887 section 11.2.1 has four seconds).
-const SOONEST: Duration = Duration::from_secs(30);
+/// However short a life a gateway grants, it is not asked more often (RFC 6887 section 11.2.1).
+const SOONEST: Duration = Duration::from_secs(4);
 
 /// All hosts of the link hear the same restart and must not answer it in one instant (RFC 6887 section 14.1.3).
 fn jitter() -> Duration {

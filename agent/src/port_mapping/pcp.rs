@@ -1,4 +1,9 @@
 //! PCP and its predecessor NAT-PMP: one request and one answer, both by UDP to the gateway's port 5351.
+//!
+//! Over IPv4 alone. A firewall for IPv6 could be asked for a pinhole as well, but goes by the request's source, which must
+//! be the address that is to be opened (RFC 6887 section 8.1), and `crab_nat` leaves the source to the kernel: towards a
+//! router that is known by its link-local address, as nearly all are, that is the link-local one. Two firewalls are opened
+//! from both sides at once without it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
