@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::matrix::{Cell, Results, Try};
+use crate::matrix::{Cell, Expectation, Results, Try};
 
 /// Medians over the tries; then what is not as expected.
 pub(in crate::matrix) fn draw(results: &Results) -> String {
@@ -10,7 +10,9 @@ pub(in crate::matrix) fn draw(results: &Results) -> String {
     let mut text = format!("{}\n\n", results.describe());
     // Writing to a String cannot fail.
     let _ = writeln!(text, "As expected: {good} of {} pairs and scenes.\n", results.all().count());
-    text += "Seconds from the moment the second device was told to go online until both sent straight to each other, or\n\
+    text += "Seconds until both sent straight to each other, over all tries that came to what was expected:\n\n";
+    text += &grid(&times(results));
+    text += "\nSeconds from the moment the second device was told to go online until both sent straight to each other, or\n\
              the kind of relay:\n\n";
     text += &grid(&square(results));
     text += "\nEvery pair:\n\n";
@@ -18,6 +20,22 @@ pub(in crate::matrix) fn draw(results: &Results) -> String {
     text += "\nWhat was built:\n\n";
     text += &grid(&kinds(results));
     text + &remarks(results)
+}
+
+/// How soon each technique succeeds, against what is promised of it.
+fn times(results: &Results) -> Vec<Vec<String>> {
+    let mut rows = vec![["expected", "tries", "p50", "p95", "promised"].map(str::to_owned).to_vec()];
+    for (expected, promised) in PROMISED {
+        let cells = results.all().filter(|cell| cell.expected == expected);
+        let mut times: Vec<_> = cells.flat_map(|cell| &cell.tries).filter_map(|one| one.direct_ms).collect();
+        times.sort_by(f64::total_cmp);
+        let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        let (Some(middle), Some(late)) = (at(50), at(95)) else { continue };
+        let kept = if late < promised { "" } else { " !" };
+        let row = [expected.name().to_owned(), times.len().to_string(), seconds(middle), seconds(late) + kept];
+        rows.push(row.into_iter().chain([format!("{:.0}", promised / 1e3)]).collect());
+    }
+    rows
 }
 
 fn square(results: &Results) -> Vec<Vec<String>> {
@@ -114,6 +132,10 @@ fn grid(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+/// The time that 95 in 100 are to keep within, in milliseconds.
+const PROMISED: [(Expectation, f64); 3] =
+    [(Expectation::Basic, 1_000.0), (Expectation::Prediction, 3_000.0), (Expectation::Birthday, 15_000.0)];
 
 fn seconds(milliseconds: f64) -> String {
     format!("{:.2}", milliseconds / 1e3)
