@@ -96,6 +96,16 @@ impl Ecn {
     }
 }
 
+/// What this host, or a router on the way, says of a datagram of ours that it will not carry. What the far end itself says
+/// is none: a NAT that has not yet sent to us itself may turn away what it lets in a moment later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Obstacle {
+    /// A rule forbids it.
+    Forbidden,
+    /// It knows no way there.
+    NoRoute,
+}
+
 /// A datagram the driver must send. The slow path allocates; the packet path never makes one of these.
 #[must_use]
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use arc_swap::Cache;
-use warren_proto::io::{Auxiliary, Discard, Ecn, RelayChannel, Remote, SocketId};
+use warren_proto::io::{Auxiliary, Discard, Ecn, Obstacle, RelayChannel, Remote, SocketId};
 use warren_proto::keys::Spi;
 use warren_proto::session::{Content, HEADROOM, InboundSa, NextHeader, TAILROOM};
 use warren_proto::wire::{Kind, classify, relay};
@@ -18,7 +18,7 @@ use super::Shared;
 use super::coalesce::{Coalescer, Delivery};
 use super::departures::MAX_DATAGRAMS;
 use super::fib::{Fib, Receiver};
-use super::readiness::Readiness;
+use super::readiness::{Readiness, Ready};
 use super::scheduling::{Courtesy, PACKET_COST};
 use super::upcall::Upcall;
 use crate::tun::Tun;
@@ -65,10 +65,13 @@ impl<T: Tun> Inbound<T> {
         let mut batch = Batch::new(HEADROOM, TAILROOM);
         let mut courtesy = Courtesy::default();
         while let Some(ready) = readiness.wait() {
-            for index in ready {
+            for Ready { source: index, has_errors } in ready {
                 if index == AUXILIARIES {
                     courtesy.give_way_after(self.receive_by_auxiliaries(table.load(), &mut batch));
                     continue;
+                }
+                if has_errors {
+                    self.pass_on_obstacles(None, self.shared.sockets.take_obstacles(self.shared.thread, index));
                 }
                 // an error is about an earlier send or about nothing left to read; the next wait tells
                 if self.shared.sockets.receive(self.shared.thread, index, &mut batch).is_ok() {
@@ -83,6 +86,7 @@ impl<T: Tun> Inbound<T> {
     fn receive_by_auxiliaries(&mut self, fib: &Fib, batch: &mut Batch) -> usize {
         let mut work = 0;
         for socket in self.shared.sockets.ready_auxiliaries() {
+            self.pass_on_obstacles(Some(socket), self.shared.sockets.take_obstacles_by(socket));
             if self.shared.sockets.receive_by(socket, batch).is_ok() {
                 self.by = Some(socket);
                 work += self.accept_batch(fib, batch);
@@ -90,6 +94,16 @@ impl<T: Tun> Inbound<T> {
             }
         }
         work
+    }
+
+    /// Hands up what routers say of datagrams that left by a socket.
+    fn pass_on_obstacles(&self, by: Option<SocketId>, obstacles: Vec<(SocketAddr, Obstacle)>) {
+        for (peer, obstacle) in obstacles {
+            let to = by.map_or(Remote::Direct(peer), |socket| Remote::Auxiliary(Auxiliary { socket, peer }));
+            if let Err(reason) = self.shared.upcalls.unproven(|| Upcall::Obstacle { to, obstacle }) {
+                self.shared.counters.count(reason);
+            }
+        }
     }
 
     /// What [`Self::run`] waits for: the sockets of this thread.

@@ -23,7 +23,7 @@ use super::Shared;
 use super::answer::AnswerBudget;
 use super::departures::{Departures, Run};
 use super::fib::{Fib, Lane, Peer};
-use super::readiness::Readiness;
+use super::readiness::{Readiness, Ready};
 use super::scheduling::{Courtesy, PACKET_COST, TURN};
 use super::segment::Cut;
 use super::upcall::Upcall;
@@ -56,7 +56,8 @@ impl<T: Tun> Outbound<T> {
         let mut courtesy = Courtesy::default();
         while let Some(mut ready) = readiness.wait() {
             let fib = table.load();
-            let mut turn = |work, queue| self.forward_turn(fib, queue, &mut buffer).map(|more| work + more);
+            let mut turn =
+                |work, ready: Ready| self.forward_turn(fib, ready.source, &mut buffer).map(|more| work + more);
             let work = ready.try_fold(0, &mut turn);
             self.departures.send_all(|run| self.shared.send(run));
             match work {

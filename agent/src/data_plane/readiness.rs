@@ -11,6 +11,15 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::tun::MAX_QUEUES;
 
+/// A source that has something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ready {
+    /// Its index.
+    pub(super) source: usize,
+    /// Whether it has something to say of what was sent.
+    pub(super) has_errors: bool,
+}
+
 /// The descriptors that one thread waits for: the order to stop, and sources that it knows by their index.
 pub(super) struct Readiness {
     epoll: Epoll,
@@ -32,7 +41,7 @@ impl Readiness {
     }
 
     /// The sources that have something, waiting until there is one; `None` when told to stop.
-    pub(super) fn wait(&mut self) -> Option<impl Iterator<Item = usize> + use<'_>> {
+    pub(super) fn wait(&mut self) -> Option<impl Iterator<Item = Ready> + use<'_>> {
         let count = loop {
             match self.epoll.wait(&mut self.events, EpollTimeout::NONE) {
                 Ok(count) => break count,
@@ -42,7 +51,11 @@ impl Readiness {
         };
         let ready = &self.events[..count];
         let stopped = ready.iter().any(|event| event.data() == STOP);
-        (!stopped).then(|| ready.iter().map(|event| event.data() as usize))
+        let told = |event: &EpollEvent| Ready {
+            source: event.data() as usize,
+            has_errors: event.events().contains(EpollFlags::EPOLLERR),
+        };
+        (!stopped).then(|| ready.iter().map(told))
     }
 }
 

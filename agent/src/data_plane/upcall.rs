@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use tokio::sync::mpsc::{self, error::TrySendError};
-use warren_proto::io::{Discard, Remote};
+use warren_proto::io::{Discard, Obstacle, Remote};
 use warren_proto::keys::{NodeId, Spi};
 
 /// One thing for the slow path to deal with.
@@ -30,6 +30,13 @@ pub enum Upcall {
     },
     /// The TUN device is gone; no packet will leave any more.
     DeviceLost,
+    /// This host or a router on the way will not carry what is sent there, for `Node::handle_obstacle`.
+    Obstacle {
+        /// Where the datagram was to go.
+        to: Remote,
+        /// Why it did not.
+        obstacle: Obstacle,
+    },
     /// An inner packet to a peer without an association or a path, for `Node::handle_packet`.
     Packet(Vec<u8>),
     /// A STUN message; the client knows whether it asked for it.

@@ -16,6 +16,7 @@ use super::{SlowPath, Tools, settings, status};
 use crate::data_plane::{Fib, Upcall};
 use crate::ipc::Reply;
 use crate::report::{Path, Pong, SCHEMA, milliseconds};
+use crate::udp::obstacle_of;
 
 impl SlowPath {
     /// Gives the core what the packet path could not deal with.
@@ -27,6 +28,10 @@ impl SlowPath {
             Upcall::Datagram { from, bytes } => mesh.node.handle_datagram(from, &bytes, now),
             // The slow path ends before it comes here.
             Upcall::DeviceLost => {}
+            Upcall::Obstacle { to, obstacle } => {
+                debug!(?obstacle, "a router will not carry a datagram");
+                mesh.node.handle_obstacle(to, obstacle, now);
+            }
             Upcall::Packet(packet) => mesh.node.handle_packet(packet, now),
             Upcall::Stun { from, bytes } => {
                 if mesh.surroundings.handle_stun(from, &bytes, now) {
@@ -132,6 +137,9 @@ impl Tools {
         while let Some(transmit) = mesh.node.poll_transmit() {
             if let Err(error) = self.sockets.transmit(&transmit) {
                 debug!(%error, "a datagram could not be sent");
+                if let Some(obstacle) = obstacle_of(&error) {
+                    mesh.node.handle_obstacle(transmit.to, obstacle, self.clock.now());
+                }
             }
         }
     }

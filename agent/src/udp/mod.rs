@@ -5,6 +5,7 @@
 
 mod auxiliary;
 mod batch;
+mod obstacles;
 mod quic_socket;
 mod socket;
 
@@ -14,11 +15,12 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use warren_proto::io::{Auxiliary, Ecn, Remote, SocketId, Transmit};
+use warren_proto::io::{Auxiliary, Ecn, Obstacle, Remote, SocketId, Transmit};
 use warren_proto::wire::relay;
 
 use auxiliary::Auxiliaries;
 pub(crate) use batch::{Batch, Run};
+pub(crate) use obstacles::of_refusal as obstacle_of;
 pub use quic_socket::{QuicFeed, QuicSocket, quic_socket};
 pub use socket::Forwarded;
 use socket::Socket;
@@ -198,6 +200,18 @@ impl Sockets {
         let pair = &self.pairs[thread];
         let socket = if index == 0 { Some(&pair.v4) } else { pair.v6.as_ref() };
         socket.map_or_else(|| Err(io::ErrorKind::WouldBlock.into()), |socket| socket.receive(batch))
+    }
+
+    /// What routers said of datagrams that left by the socket with this index of [`Self::descriptors`].
+    pub(crate) fn take_obstacles(&self, thread: usize, index: usize) -> Vec<(SocketAddr, Obstacle)> {
+        let pair = &self.pairs[thread];
+        let socket = if index == 0 { Some(&pair.v4) } else { pair.v6.as_ref() };
+        socket.map(Socket::take_obstacles).unwrap_or_default()
+    }
+
+    /// The same of an auxiliary socket.
+    pub(crate) fn take_obstacles_by(&self, socket: SocketId) -> Vec<(SocketAddr, Obstacle)> {
+        self.auxiliaries.get(socket).map(|socket| socket.take_obstacles()).unwrap_or_default()
     }
 
     fn of(&self, thread: usize, to: SocketAddr) -> io::Result<&Socket> {

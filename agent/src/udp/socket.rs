@@ -1,8 +1,8 @@
 //! One UDP socket and its options: DF set, ECN in and out, large buffers.
 //!
 //! Segmentation offload in both directions: a send takes a run of datagrams of one length, a received slot may hold one.
-//! What was not sent is the caller's to count or to try again; there is no error queue, so that one unreachable candidate
-//! cannot poison the next send.
+//! What was not sent is the caller's to count or to try again. What a router says of a datagram comes back with the next
+//! send, whoever that is to: such a send is tried once more, so that one unreachable candidate spoils nothing.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
@@ -13,9 +13,9 @@ use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use quinn_udp::{EcnCodepoint, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Type};
-use warren_proto::io::Ecn;
+use warren_proto::io::{Ecn, Obstacle};
 
-use super::Batch;
+use super::{Batch, obstacles};
 
 /// A bound, non-blocking UDP socket of one family.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ impl Socket {
         }
         enlarge_buffers(&socket);
         socket.bind(&at.into())?;
+        obstacles::listen(&socket, at.is_ipv6());
         let io = UdpSocket::from(socket);
         // non-blocking, IP_PMTUDISC_PROBE and IPV6_DONTFRAG, IP_RECVTOS and IPV6_RECVTCLASS, UDP_GRO
         let state = UdpSocketState::new((&io).into())?;
@@ -70,7 +71,7 @@ impl Socket {
     }
 
     pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.io.send_to(bytes, to).map(drop)
+        persistently(|| self.io.send_to(bytes, to).map(drop))
     }
 
     pub(super) fn send_with_ttl(&self, to: SocketAddr, ttl: u8, bytes: &[u8]) -> io::Result<()> {
@@ -80,15 +81,15 @@ impl Socket {
             SocketAddr::V6(_) => ControlMessage::Ipv6HopLimit(&ttl),
         };
         let to = SockaddrStorage::from(to);
-        sendmsg(self.io.as_raw_fd(), &[IoSlice::new(bytes)], &[control], MsgFlags::empty(), Some(&to))?;
-        Ok(())
+        let (io, bytes) = (self.io.as_raw_fd(), [IoSlice::new(bytes)]);
+        persistently(|| Ok(sendmsg(io, &bytes, &[control], MsgFlags::empty(), Some(&to)).map(drop)?))
     }
 
     /// Sends a run: datagrams of `stride` bytes in a row, of which the last may be shorter.
     pub(crate) fn forward(&self, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
         let state = self.state.load();
         if run.len() > stride && self.offload && state.max_gso_segments() > 1 {
-            match state.try_send((&self.io).into(), &transmit(to, ecn, run, Some(stride))) {
+            match self.try_send(&state, &transmit(to, ecn, run, Some(stride))) {
                 Ok(()) => return Forwarded::default(),
                 Err(error) if is_refusal_of_offload(&error) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -110,7 +111,7 @@ impl Socket {
     fn forward_each(&self, state: &UdpSocketState, to: SocketAddr, ecn: Ecn, run: &[u8], stride: usize) -> Forwarded {
         let mut outcome = Forwarded { refused: 0, waiting: run.len() };
         for datagram in run.chunks(stride.max(1)) {
-            match state.try_send((&self.io).into(), &transmit(to, ecn, datagram, None)) {
+            match self.try_send(state, &transmit(to, ecn, datagram, None)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => outcome.refused += 1,
@@ -118,6 +119,15 @@ impl Socket {
             outcome.waiting -= datagram.len();
         }
         outcome
+    }
+
+    fn try_send(&self, state: &UdpSocketState, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+        persistently(|| state.try_send((&self.io).into(), transmit))
+    }
+
+    /// What routers said of datagrams that were sent, oldest first; not all at once, if there is much.
+    pub(super) fn take_obstacles(&self) -> Vec<(SocketAddr, Obstacle)> {
+        obstacles::take(&self.io)
     }
 
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
@@ -153,6 +163,18 @@ fn transmit(to: SocketAddr, ecn: Ecn, contents: &[u8], segment_size: Option<usiz
     quinn_udp::Transmit { destination: to, ecn, contents, segment_size, src_ip: None }
 }
 
+/// Sends again when the answer may have been about another datagram: each such word is heard once.
+fn persistently(send: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let mut outcome = send();
+    for _ in 0..SPOILT_IN_A_ROW {
+        match outcome {
+            Err(error) if obstacles::may_be_about_an_earlier_one(&error) => outcome = send(),
+            Ok(()) | Err(_) => break,
+        }
+    }
+    outcome
+}
+
 /// What kernels and drivers say to a run that they do not cut: no checksum offload, too old, or segments longer than
 /// the interface takes.
 fn is_refusal_of_offload(error: &io::Error) -> bool {
@@ -174,5 +196,7 @@ fn enlarge_buffers(socket: &socket2::Socket) {
     }
 }
 
+/// Between two sends the kernel keeps one such word; another may come while the send is tried again.
+const SPOILT_IN_A_ROW: usize = 3;
 /// 4 MiB hold 3 ms of a full 10 Gb/s: longer than a data thread is off the CPU on a busy machine.
 const BUFFER_LEN: usize = 4 << 20;

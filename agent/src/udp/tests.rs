@@ -316,3 +316,66 @@ const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
 /// Less than the 200 KiB that wait for a neighbour's address at most.
 const SMALL_BUFFER: usize = 8 << 10;
 const LARGE_BUFFER: usize = 4 << 20;
+
+#[test]
+fn what_a_router_says_is_heard_and_spoils_no_send() {
+    let Ok(router) = icmp_from("127.0.0.3") else {
+        println!("skipped: needs CAP_NET_RAW");
+        return;
+    };
+    let (here, there) =
+        (Sockets::bind(None, Layout::default()).unwrap(), Sockets::bind(None, Layout::default()).unwrap());
+    let to = format!("127.0.0.1:{}", there.port()).parse().unwrap();
+    let far_end = icmp_from("127.0.0.9").unwrap();
+    let say = |by: &socket2::Socket, kind, code| {
+        let message = icmp_about(kind, code, here.port(), [127, 0, 0, 9], 4000);
+        by.send_to(&message, &"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    };
+
+    say(&router, 3, 13);
+    assert_eq!(here.forward(0, to, Ecn::NotEct, b"fast", 4), ALL_SENT);
+    say(&router, 3, 1);
+    here.send(&Datagram { to, ttl: None, bytes: b"slow" }).unwrap();
+    // the answer to an opener, and what the far end itself says, mean nothing
+    say(&router, 11, 0);
+    here.send(&Datagram { to, ttl: Some(3), bytes: b"with a ttl" }).unwrap();
+    say(&far_end, 3, 3);
+    assert_eq!(here.forward(0, to, Ecn::NotEct, b"aabb", 2), ALL_SENT);
+
+    let about = "127.0.0.9:4000".parse().unwrap();
+    assert_eq!(here.take_obstacles(0, 0), [(about, Obstacle::Forbidden), (about, Obstacle::NoRoute)]);
+    assert!(here.take_obstacles(0, 0).is_empty());
+    let seen: Vec<Vec<u8>> = receive(&there, 0, 5).into_iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(seen, [&b"fast"[..], b"slow", b"with a ttl", b"aa", b"bb"]);
+}
+
+#[test]
+fn a_send_that_this_host_forbids_says_so_every_time() {
+    let sockets = Sockets::bind(None, Layout::default()).unwrap();
+    // no socket may send to everybody unless it asked for the right
+    let everybody = Datagram { to: "255.255.255.255:4000".parse().unwrap(), ttl: None, bytes: b"x" };
+
+    for _ in 0..3 {
+        let error = sockets.send(&everybody).unwrap_err();
+
+        assert_eq!(obstacle_of(&error), Some(Obstacle::Forbidden), "{error}");
+    }
+}
+
+fn icmp_from(address: &str) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(socket2::Protocol::ICMPV4))?;
+    socket.bind(&format!("{address}:0").parse::<SocketAddr>().unwrap().into())?;
+    Ok(socket)
+}
+
+/// An ICMP message about a datagram of ours: its IPv4 header and the ports are all that is needed (RFC 792).
+fn icmp_about(kind: u8, code: u8, from: u16, to: [u8; 4], to_port: u16) -> Vec<u8> {
+    let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
+    message.extend([0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1]);
+    message.extend(to);
+    message.extend([from.to_be_bytes(), to_port.to_be_bytes(), 12u16.to_be_bytes(), [0; 2]].concat());
+    let sum: u32 = message.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    message[2..4].copy_from_slice(&(!(folded as u16 + (folded >> 16) as u16)).to_be_bytes());
+    message
+}

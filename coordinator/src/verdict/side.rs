@@ -1,6 +1,6 @@
 //! One end of a pair as its report, its candidates and its connection show it, and what two ends have in common.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use warren_proto::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping, NatReport, PortSearch};
 use warren_proto::control::{Attempt, AttemptReport};
@@ -54,6 +54,15 @@ impl Side<'_> {
             .attempts
             .iter()
             .any(|attempt| attempt.attempt == report.attempt && attempt.technique != "relay" && so(attempt))
+    }
+
+    /// Whether a router, or a firewall of its own, says that it may not send to an address outside.
+    pub(super) fn is_turned_away(&self) -> bool {
+        let outside = |addr: SocketAddr| match addr.ip() {
+            IpAddr::V4(ip) => !(ip.is_private() || ip.is_link_local() || is_shared(ip)),
+            IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_unicast_link_local()),
+        };
+        !self.is_direct() && self.any(|attempt| attempt.result == "forbidden" && attempt.remote.is_some_and(outside))
     }
 
     fn heard(&self) -> bool {
@@ -164,6 +173,11 @@ pub(super) fn are_apart(sides: &[Side<'_>; 2]) -> bool {
     let network = |ip: Ipv4Addr| u32::from(ip) & LOCAL_NETWORK;
     let near = |ip: Ipv4Addr| second.addresses(CandidateKind::Host).any(|other| network(other) == network(ip));
     first.has_inner() || second.has_inner() || !first.addresses(CandidateKind::Host).any(near)
+}
+
+/// Whether an address is of those that carriers give to subscribers (RFC 6598).
+fn is_shared(ip: Ipv4Addr) -> bool {
+    ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64
 }
 
 /// The values of `via` that are no relay.

@@ -73,6 +73,16 @@ pub(super) const TABLE: &[Row] = &[
                       the links that the two use.",
     },
     Row {
+        code: "udp-forbidden",
+        when: |sides| one(sides, Side::is_turned_away),
+        text: "What {a} sends straight to {b} is turned away on the way: a firewall answers that it is forbidden.",
+        text_both: "What {a} and {b} send straight to each other is turned away on the way: firewalls answer that it is \
+                    forbidden.",
+        remedy: "Let the firewalls of {a} and of its network pass outgoing UDP to any address and port; if they do, let those \
+                 before {b} pass incoming UDP to {port_b}.",
+        remedy_both: "Let the firewalls of both devices and networks pass outgoing UDP to any address and port.",
+    },
+    Row {
         code: "firewall-inbound",
         when: |sides| deaf(sides).filter(|blame| blamed(sides, *blame).is_some_and(|side| !side.has_nat())),
         text: "What {a} sends reaches {b}, but nothing that {b} sends gets in to {a}, not even answers.",

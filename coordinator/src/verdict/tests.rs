@@ -218,6 +218,24 @@ fn who_takes_no_part_in_searches_is_named_where_one_would_help() {
 }
 
 #[test]
+fn who_is_told_that_udp_is_forbidden_is_named_unless_it_is_about_an_address_of_a_private_network() {
+    let mut ends = ends([EASY, EASY]);
+    let mut turned_away = |remote: &str| {
+        let attempt = Attempt { remote: Some(remote.parse().unwrap()), ..attempt("forbidden", 0) };
+        ends[0].report = Some(report("udp-relay", vec![attempt]));
+        verdict(&ends)
+    };
+
+    let outside = turned_away("203.0.113.1:4000");
+
+    assert_eq!(outside.code, "udp-forbidden");
+    assert!(outside.text.starts_with("What `laptop` sends") && outside.remedy.contains("to 4002"), "{outside:?}");
+    for inside in ["192.168.2.2:4002", "100.64.0.9:4000", "[fd00::1]:4000"] {
+        assert_eq!(turned_away(inside).code, "no-answer", "{inside}");
+    }
+}
+
+#[test]
 fn a_port_for_each_address_is_as_bad_as_one_for_each_endpoint() {
     assert_eq!(code(&ends([NatMapping::AddressDependent, HARD])), "both-symmetric");
     assert_eq!(code(&ends([NatMapping::AddressDependent, EASY])), "symmetric-vs-port-restricted");

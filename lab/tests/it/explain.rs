@@ -8,6 +8,7 @@ use warren_lab::agent::{Agent, Options};
 use warren_lab::mesh::Mesh;
 use warren_lab::nat::NatKind;
 use warren_lab::server::Server;
+use warren_lab::shell;
 use warren_lab::topology::{Internet, Place};
 use warren_lab::wait;
 
@@ -81,6 +82,25 @@ fn a_device_whose_owner_wants_the_relay_only_is_relayed_and_nothing_goes_straigh
 }
 
 #[test]
+fn a_network_that_forbids_udp_to_all_but_the_server_and_says_so_is_named() -> Result<()> {
+    let internet = Internet::figure_one("explain-forbidden", NatKind::PortRestricted, NatKind::PortRestricted)?;
+    let office = internet.sites[0].gateway.as_ref().context("the office has a gateway")?;
+    shell::run(office.command("nft").args(ONLY_THE_SERVER))?;
+    let mesh = Mesh::enrol(internet, &Options::default())?;
+
+    let reports = agreed(&mesh, "udp-forbidden", true)?;
+
+    let tried = reports[0]["attempts"].as_array().context("attempts are listed")?;
+    // how many probes that takes is the firewall's matter: its kernel says so only so often
+    ensure!(tried.iter().any(|attempt| attempt["result"] == "forbidden"), "{:#}", reports[0]);
+    let text = reports[1]["reason"]["text"].as_str().context("there is a reason")?;
+    ensure!(text.starts_with("What `laptop` sends"), "{text}");
+    // what the firewall says of these probes must not end up with anything else that is sent
+    mesh.laptop.run(&["ping", "desktop", "-c", "3"])?.success()?;
+    Ok(())
+}
+
+#[test]
 fn without_the_rendezvous_each_end_says_what_it_makes_of_its_own_half() -> Result<()> {
     let internet = Internet::figure_one("explain-alone", NatKind::Symmetric, NatKind::Symmetric)?;
     let mut mesh = Mesh::enrol(internet, &Options::default())?;
@@ -109,6 +129,27 @@ fn path(agent: &Agent, peer: &str) -> Result<Value> {
     Ok(serde_json::from_str(&agent.run(&["path", peer, "--json"])?.success()?)?)
 }
 
+/// As the firewalls of offices do, those that answer.
+const ONLY_THE_SERVER: [&str; 18] = [
+    "insert",
+    "rule",
+    "ip",
+    "warren_lab",
+    "c_forward",
+    "iifname",
+    "lan0",
+    "ip",
+    "daddr",
+    "!=",
+    "192.0.2.0/24",
+    "meta",
+    "l4proto",
+    "udp",
+    "reject",
+    "with",
+    "icmp",
+    "admin-prohibited",
+];
 /// A round of four seconds, a search beside it, and a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// A connection at rest is asked every 20 s, and is given up some seconds after that; twice that on a busy machine.

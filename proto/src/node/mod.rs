@@ -25,7 +25,7 @@ use crate::certificate::VerifiedCertificate;
 use crate::config::Config;
 use crate::control::{Preferences, Relay, ToAgent, ToServer, Welcome};
 use crate::inner;
-use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
+use crate::io::{Discard, Obstacle, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{NodeId, Spi, SpiBase, StaticPublic, UnixTime};
 use crate::path::Allowance;
 use crate::peer::{Peer, Shared};
@@ -204,6 +204,14 @@ impl Node {
         match self.peer_at(destination) {
             Some(id) => self.with(id, now, |peer, shared| peer.handle_packet(packet, shared, now)),
             None => self.shared.count(Discard::NoRoute),
+        }
+    }
+
+    /// This host or a router on the way would not carry what was sent to `remote`.
+    pub fn handle_obstacle(&mut self, remote: Remote, obstacle: Obstacle, now: Instant) {
+        let concerned = self.peers.iter().filter(|(_, peer)| peer.probes(remote)).map(|(id, _)| *id);
+        for id in concerned.collect::<Vec<_>>() {
+            self.with(id, now, |peer, _| peer.handle_obstacle(remote, obstacle, now));
         }
     }
 

@@ -189,8 +189,8 @@ impl Agent {
     pub fn explain(&self, peer_online: bool) -> Explanation {
         let tier = self.selected.map(|selected| Tier::of(selected.remote, &self.site));
         let trying = !self.ready || self.round.is_some() || self.retry.is_asking();
-        let relay_only = self.relay_only;
-        Facts { tier, peer_online, trying, relay_only, local: &self.local, remote: &self.remote }.explain()
+        let (relay_only, forbidden) = (self.relay_only, self.log.is_forbidden());
+        Facts { tier, peer_online, trying, relay_only, forbidden, local: &self.local, remote: &self.remote }.explain()
     }
 
     /// A probe of ours was not sent: all peers together had used up what there is.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::score::Tier;
 use crate::candidate::{Candidate, CandidateKind, CandidateSet, NatMapping, NatReport, PortSearch};
-use crate::io::Remote;
+use crate::io::{Obstacle, Remote};
 
 /// Why a pair uses the path it uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Facts<'a> {
     pub(super) trying: bool,
     /// Whether the pair may use nothing but the relay.
     pub(super) relay_only: bool,
+    /// Whether probes were turned away on the way by a rule.
+    pub(super) forbidden: bool,
     pub(super) local: &'a CandidateSet,
     pub(super) remote: &'a CandidateSet,
 }
@@ -57,6 +59,7 @@ impl Facts<'_> {
             _ if has_no_common_family(families(self.local), families(self.remote)) => NO_COMMON_FAMILY,
             _ if is_unreachable(self.local) => UDP_BLOCKED_HERE,
             _ if is_unreachable(self.remote) => UDP_BLOCKED_THERE,
+            _ if self.forbidden => UDP_FORBIDDEN,
             (true, false) | (false, true) => SYMMETRIC_VS_PORT_RESTRICTED,
             (false, false) => NO_ANSWER,
         }
@@ -141,6 +144,12 @@ const UDP_BLOCKED_THERE: Explanation = Explanation {
     text: "The other device's network lets no UDP out.",
     remedy: "Allow outgoing UDP on its network; `warren netcheck` there shows whether it works.",
 };
+const UDP_FORBIDDEN: Explanation = Explanation {
+    code: "udp-forbidden",
+    text: "This device's packets to the other one are turned away on the way: a firewall answers that they are forbidden.",
+    remedy: "Let the firewalls of this device and its network pass outgoing UDP to any address and port; if they do, those of \
+             the other one incoming UDP to its agent's port.",
+};
 const NO_ANSWER: Explanation = Explanation {
     code: "no-answer",
     text: "No address of the other device answered, although both NATs look permissive; a firewall is the likeliest cause.",
@@ -218,10 +227,14 @@ pub enum AttemptResult {
     Answered(Duration),
     /// The answers came from another address than the one asked: something on the way changes it.
     Elsewhere,
+    /// Given up: this host or a router on the way said that a rule forbids it.
+    Forbidden,
     /// Worked, and died later.
     Lost,
     /// Not answered.
     NoAnswer,
+    /// Given up: this host or a router on the way knows no way there.
+    NoRoute,
     /// Not asked: the address had cost as much as one that does not answer may.
     OverBudget,
     /// Under way.
@@ -236,8 +249,10 @@ impl AttemptResult {
         match self {
             Self::Answered(_) => "answered",
             Self::Elsewhere => "answered-elsewhere",
+            Self::Forbidden => "forbidden",
             Self::Lost => "lost",
             Self::NoAnswer => "no-answer",
+            Self::NoRoute => "no-route",
             Self::OverBudget => "over-budget",
             Self::Pending => "pending",
             Self::TooNarrow => "too-narrow",
@@ -257,16 +272,20 @@ struct Record {
     strayed: bool,
     /// The budget refused one of its pings.
     refused: bool,
+    /// Why it was given up early.
+    obstacle: Option<Obstacle>,
 }
 
 impl Record {
     /// What came of it, when no answer did.
     fn failure(&self) -> AttemptResult {
         let search = [Technique::Birthday, Technique::Meeting, Technique::Prediction].contains(&self.attempt.technique);
-        match (self.strayed, self.refused && (search || self.attempt.probes == 0)) {
+        match (self.strayed, self.obstacle) {
             (true, _) => AttemptResult::Elsewhere,
-            (false, true) => AttemptResult::OverBudget,
-            (false, false) => AttemptResult::NoAnswer,
+            (false, Some(Obstacle::Forbidden)) => AttemptResult::Forbidden,
+            (false, Some(Obstacle::NoRoute)) => AttemptResult::NoRoute,
+            (false, None) if self.refused && (search || self.attempt.probes == 0) => AttemptResult::OverBudget,
+            (false, None) => AttemptResult::NoAnswer,
         }
     }
 }
@@ -284,7 +303,7 @@ impl Log {
         }
         let (local, probes, heard, result) = (None, 0, 0, AttemptResult::Pending);
         let attempt = Attempt { at: now, attempt, technique, local, remote, probes, heard, result };
-        self.0.push_back(Record { attempt, strayed: false, refused: false });
+        self.0.push_back(Record { attempt, strayed: false, refused: false, obstacle: None });
     }
 
     /// Ends the open record of a remote, if there is one.
@@ -321,6 +340,23 @@ impl Log {
         if let Some(record) = self.open_record(remote) {
             record.refused = true;
         }
+    }
+
+    /// A remote is given up, for its probes get no further than this.
+    pub(super) fn obstructed(&mut self, remote: Remote, obstacle: Obstacle) {
+        if let Some(record) = self.open_record(remote) {
+            record.obstacle = Some(obstacle);
+        }
+    }
+
+    /// Whether the newest try of any address outside was forbidden, and none answered.
+    pub(super) fn is_forbidden(&self) -> bool {
+        let outside = |record: &&Record| {
+            record.attempt.remote.straight().is_some_and(|addr| !super::score::is_private(addr.ip()))
+        };
+        let newest = self.0.iter().filter(outside).map(|record| record.attempt.attempt).next_back();
+        let mut last = self.0.iter().filter(outside).filter(|record| Some(record.attempt.attempt) == newest);
+        last.any(|record| record.attempt.result == AttemptResult::Forbidden)
     }
 
     /// A probe to a remote was answered from elsewhere.
@@ -383,6 +419,7 @@ mod tests {
             peer_online: true,
             trying: false,
             relay_only: false,
+            forbidden: false,
             local: &local,
             remote: &remote,
         }
@@ -407,7 +444,9 @@ mod tests {
             let (mut local, remote) = (set(mapping, &reflexive), set(NatMapping::EndpointDependent, &reflexive));
             local.nat.searches = false;
             let (tier, peer_online, trying, relay_only) = (Some(Tier::Relay), true, false, false);
-            Facts { tier, peer_online, trying, relay_only, local: &local, remote: &remote }.explain().code
+            Facts { tier, peer_online, trying, relay_only, forbidden: false, local: &local, remote: &remote }
+                .explain()
+                .code
         };
 
         assert_eq!(code(NatMapping::EndpointIndependent), "search-disabled");
@@ -421,8 +460,16 @@ mod tests {
         let public = set(NatMapping::Unknown, &[("203.0.113.1:4000", CandidateKind::Host)]);
         let over_v6 = set(NatMapping::Unknown, &[("[2001:db8::1]:4000", CandidateKind::Host)]);
         let facts = |local, remote| {
-            Facts { tier: Some(Tier::Relay), peer_online: true, trying: false, relay_only: false, local, remote }
-                .explain()
+            Facts {
+                tier: Some(Tier::Relay),
+                peer_online: true,
+                trying: false,
+                relay_only: false,
+                forbidden: false,
+                local,
+                remote,
+            }
+            .explain()
         };
 
         assert_eq!(facts(&inside, &outside).code, "udp-blocked");
@@ -438,7 +485,7 @@ mod tests {
         let v6 = set(NatMapping::Unknown, &[("[2001:db8::1]:4000", CandidateKind::Host)]);
         let facts = |local, remote| {
             let (tier, peer_online, trying, relay_only) = (Some(Tier::Relay), true, false, false);
-            Facts { tier, peer_online, trying, relay_only, local, remote }.explain().code
+            Facts { tier, peer_online, trying, relay_only, forbidden: false, local, remote }.explain().code
         };
 
         assert_eq!((facts(&v4, &v6), facts(&v6, &v4)), ("no-common-family", "no-common-family"));
@@ -449,7 +496,9 @@ mod tests {
     fn whoever_is_offline_is_not_blamed_on_the_nat() {
         let nothing = CandidateSet::default();
         let facts = |tier, peer_online, trying| {
-            Facts { tier, peer_online, trying, relay_only: false, local: &nothing, remote: &nothing }.explain().code
+            Facts { tier, peer_online, trying, relay_only: false, forbidden: false, local: &nothing, remote: &nothing }
+                .explain()
+                .code
         };
 
         assert_eq!(facts(None, false, true), "peer-offline");
@@ -466,6 +515,7 @@ mod tests {
             peer_online,
             trying: true,
             relay_only: true,
+            forbidden: false,
             local: &nothing,
             remote: &nothing,
         };

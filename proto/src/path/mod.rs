@@ -41,6 +41,9 @@
 //! else behind either NAT takes a number; this stands 23 of those.) Two of which one is random stay on the relay: they
 //! would need the square of it. Every socket first sends an opener. The winner's stays, for this peer alone.
 //!
+//! **Obstacles.** What this host or a router on the way says of probes that it will not carry ends them, once it was said
+//! twice, and is the reason stated. The far end's own word is none.
+//!
 //! **Silence.** A round that found nothing is followed by at least 30 s without probes, then 2, 10, 30 minutes, until
 //! something changes at either end.
 //!
@@ -54,7 +57,8 @@
 //! `agent` is the border and the order of work; `remotes` the table of addresses, `round` and `schedule` when they are
 //! tried, `probing` pings and pongs, `upkeep` and `liveness` what becomes of the path in use, `pair` one path, `mtu`
 //! its size, `score` the order between paths, `knock` what goes on without the rendezvous, `budget` what strangers may
-//! cost, `explain` the reasons. `search` is the search for a port, `predict` which ones and when.
+//! cost, `explain` the reasons. `search` is the search for a port, `predict` which ones and when;
+//! `obstacle` what routers say of probes that they will not carry.
 
 mod agent;
 mod budget;
@@ -62,6 +66,7 @@ mod explain;
 mod knock;
 mod liveness;
 mod mtu;
+mod obstacle;
 mod pair;
 mod predict;
 mod probing;

@@ -37,6 +37,8 @@ pub(super) struct Pair {
     pub(super) probed_at: Option<Instant>,
     /// The last INIT that was sent as a probe.
     pub(super) knocked_at: Option<Instant>,
+    /// When it was first said that probes to it are not carried.
+    pub(super) obstructed_at: Option<Instant>,
     srtt: Option<Duration>,
     outstanding: Vec<Outstanding>,
     tally: Tally,
@@ -121,6 +123,7 @@ impl Pair {
             probes: 0,
             probed_at: None,
             knocked_at: None,
+            obstructed_at: None,
             srtt: None,
             outstanding: Vec::new(),
             tally: Tally::default(),

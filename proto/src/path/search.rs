@@ -18,7 +18,7 @@ use super::predict::{self, Shot};
 use super::schedule::{self, OPENER_TTL};
 use super::{Charge, Probe, ProbeBody};
 use crate::candidate::{Allocation, Hard, PREDICTED_PORTS, PortSearch};
-use crate::io::{Auxiliary, Remote, SocketId};
+use crate::io::{Auxiliary, Obstacle, Remote, SocketId};
 use crate::wire::path_probe::{PING_MIN, Ping, ProbeId};
 
 /// A search that was allowed, from the start it came with until it found something or its time is over.
@@ -47,6 +47,8 @@ struct Work {
     shots: VecDeque<Shot>,
     /// Pings without a pong yet.
     awaited: VecDeque<(Remote, ProbeId, Instant)>,
+    /// Datagrams of which it was said that they are not carried.
+    obstructed: usize,
 }
 
 /// How long to leave a pair alone after birthday searches that found nothing.
@@ -211,6 +213,28 @@ impl Agent {
         }
     }
 
+    /// It was said of one of its datagrams that it is not carried: if of several, none will be.
+    pub(super) fn hinder_search(&mut self, remote: Remote, obstacle: Obstacle, now: Instant) {
+        if !self.is_searched(remote) {
+            return;
+        }
+        let Some(work) = self.search.as_mut().and_then(|search| search.work.as_mut()) else { return };
+        work.obstructed += 1;
+        if work.obstructed >= OBSTRUCTED {
+            if let Some(searched) = self.searched {
+                self.log.obstructed(searched, obstacle);
+            }
+            self.end_search(now);
+            self.advance(now);
+        }
+    }
+
+    /// Whether a search under way sends to it.
+    pub(super) fn is_searched(&self, remote: Remote) -> bool {
+        let Some(search) = self.search.as_ref().filter(|search| search.work.is_some()) else { return false };
+        remote.straight().is_some_and(|addr| addr.ip() == search.peer.ip())
+    }
+
     /// How an address that nobody named is found while a search is on.
     pub(super) fn search_technique(&self) -> Option<Technique> {
         self.search.as_ref()?.work.as_ref().map(|work| technique(work.kind))
@@ -251,9 +275,9 @@ impl Agent {
         };
         // the upper half of the numbers is the driver's
         let sockets = (0..sockets).map(|_| SocketId(self.rng.next_u64() >> 1)).collect();
-        let (ends, awaited) = (now + lasts, VecDeque::new());
+        let (ends, awaited, obstructed) = (now + lasts, VecDeque::new(), 0);
         let (number, remote) = (search.number, Remote::Direct(search.peer));
-        search.work = Some(Work { kind, began: now, ends, sockets, shots: shots.into(), awaited });
+        search.work = Some(Work { kind, began: now, ends, sockets, shots: shots.into(), awaited, obstructed });
         self.extend_round(number, now, ends);
         self.log_search(number, technique(kind), remote, now);
     }
@@ -333,6 +357,8 @@ const MEETING_SWEEPS: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_millis(650), Duration::from_millis(1500)];
 /// How late datagrams may make up for a pause of ours: eight at once.
 const LATE_MAX: Duration = Duration::from_millis(40);
+/// One refusal may be forged, or about what came too early; of so many datagrams in a row it is neither.
+const OBSTRUCTED: usize = 8;
 /// A pong that took longer answers a question nobody asks any more.
 const LIFETIME: Duration = Duration::from_secs(5);
 /// A search that found nothing will hardly find more soon, and costs both NATs a thousand datagrams.

@@ -38,7 +38,7 @@ use crate::candidate::CandidateSet;
 use crate::certificate::VerifiedCertificate;
 use crate::control::ToServer;
 use crate::inner::Form;
-use crate::io::{Discard, RelayChannel, Remote, SocketId, Transmit};
+use crate::io::{Discard, Obstacle, RelayChannel, Remote, SocketId, Transmit};
 use crate::keys::{Family, NodeId, Spi, SpiBase, StaticPublic};
 use crate::path::{self, PathEvent, Probe, ProbeBody};
 use crate::session::{HEADROOM, NextHeader, Rotation, Session, TAILROOM};
@@ -150,6 +150,15 @@ impl Peer {
 
     pub(crate) fn set_remote_candidates(&mut self, set: &CandidateSet, now: Instant) {
         self.path.set_remote_candidates(set, now);
+    }
+
+    /// Whether `remote` is being probed for this pair.
+    pub(crate) fn probes(&self, remote: Remote) -> bool {
+        self.path.probes(remote)
+    }
+
+    pub(crate) fn handle_obstacle(&mut self, remote: Remote, obstacle: Obstacle, now: Instant) {
+        self.path.handle_obstacle(remote, obstacle, now);
     }
 
     /// The rendezvous is back: what it held for us is gone with the old connection.

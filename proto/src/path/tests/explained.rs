@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::nat::Kind;
 use super::world::{World, nat, port_restricted};
-use crate::io::Remote;
-use crate::path::{AttemptResult, Via};
+use crate::io::{Obstacle, Remote};
+use crate::path::{Attempt, AttemptResult, Technique, Via};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -38,6 +38,74 @@ fn a_round_that_finds_nothing_says_how_often_it_asked_and_whom_it_heard() {
         }
         assert_eq!(host.agent.explain(true).code, "both-symmetric");
     }
+}
+
+#[test]
+fn where_a_router_says_that_probes_are_forbidden_they_stop_and_that_is_the_reason() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, port_restricted());
+        world.link.forbids = Some(0);
+
+        world.connect();
+        world.run(10 * SECOND);
+
+        let tried: Vec<_> =
+            world.hosts[0].agent.attempts().filter(|attempt| matches!(attempt.remote, Remote::Direct(_))).collect();
+        assert!(!tried.is_empty());
+        for attempt in tried {
+            assert_eq!(attempt.result, AttemptResult::Forbidden, "seed {seed}: {attempt:?}");
+            assert!((2..=5).contains(&attempt.probes), "seed {seed}: {attempt:?}");
+        }
+        assert_eq!(world.hosts[0].agent.explain(true).code, "udp-forbidden");
+        assert_eq!(world.hosts[1].agent.explain(true).code, "no-answer");
+    }
+}
+
+#[test]
+fn who_is_let_through_after_all_is_direct_whatever_was_said_before() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, [None, None]);
+        world.link.forbids = Some(0);
+        world.connect();
+        world.run(2 * SECOND);
+        assert!(!world.both_direct());
+
+        world.link.forbids = None;
+
+        assert!(world.run_until(SECOND + SECOND, World::both_direct).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_single_word_of_an_obstacle_stops_nothing() {
+    let mut world = World::new(1, port_restricted());
+    world.link.cut = true;
+    world.connect();
+    world.run(SECOND / 4);
+
+    for remote in world.hosts[0].agent.attempts().map(|attempt| attempt.remote).collect::<Vec<_>>() {
+        let now = world.now;
+        world.hosts[0].agent.handle_obstacle(remote, Obstacle::Forbidden, now);
+        world.hosts[0].agent.handle_obstacle(remote, Obstacle::Forbidden, now);
+    }
+    world.run(10 * SECOND);
+
+    let direct = |attempt: &&Attempt| matches!(attempt.remote, Remote::Direct(_)) && attempt.attempt != 0;
+    let results: Vec<_> = world.hosts[0].agent.attempts().filter(direct).map(|attempt| attempt.result).collect();
+    assert!(!results.is_empty() && results.iter().all(|result| *result == AttemptResult::NoAnswer), "{results:?}");
+}
+
+#[test]
+fn a_search_whose_datagrams_are_turned_away_ends_at_once() {
+    let mut world = World::new(1, [nat(Kind::Random, 0), nat(Kind::PortRestricted, 1)]);
+    world.link.forbids = Some(1);
+
+    world.connect();
+    world.run(15 * SECOND);
+
+    let sprayed = world.hosts[1].agent.attempts().find(|attempt| attempt.technique == Technique::Birthday).unwrap();
+    assert_eq!(sprayed.result, AttemptResult::Forbidden);
+    assert!(sprayed.probes <= 16, "{sprayed:?}");
 }
 
 #[test]

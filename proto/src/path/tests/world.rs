@@ -14,7 +14,7 @@ use super::nat::Nat;
 use super::{ESP_OVERHEAD, start};
 use crate::candidate::{Allocation, Candidate, CandidateKind};
 use crate::candidate::{CandidateSet, NatMapping, NatReport};
-use crate::io::{Auxiliary, RelayChannel, Remote, SocketId};
+use crate::io::{Auxiliary, Obstacle, RelayChannel, Remote, SocketId};
 use crate::path::tests::nat::Kind;
 use crate::path::{Agent, PathEvent, Probe, ProbeBody, Settings, Via};
 use crate::wire::path_probe::PathMessage;
@@ -82,6 +82,8 @@ pub(super) struct Link {
     pub(super) mtu: usize,
     /// Whether IPv4 passes straight at all.
     pub(super) cut: bool,
+    /// Whose network turns straight datagrams away, and says so.
+    pub(super) forbids: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -89,6 +91,7 @@ enum Delivery {
     Datagram { to: usize, from: Remote, body: Body },
     Start { to: usize, attempt: u64, delay: Duration, search: Option<SocketAddr> },
     Candidates,
+    Obstacle { to: usize, remote: Remote },
     Sample { host: usize },
     Session,
 }
@@ -265,6 +268,10 @@ impl World {
         match delivery {
             Delivery::Candidates => self.exchange_candidates(),
             Delivery::Session => self.begin_session(),
+            Delivery::Obstacle { to, remote } => {
+                self.hosts[to].agent.handle_obstacle(remote, Obstacle::Forbidden, self.now);
+                self.drain(to);
+            }
             Delivery::Sample { host } => self.sample(host),
             Delivery::Start { to, attempt, delay, search } => {
                 self.hosts[to].agent.handle_start(attempt, delay, search, self.now);
@@ -430,6 +437,10 @@ impl World {
     }
 
     fn transmit(&mut self, index: usize, to: Remote, ttl: Option<u8>, length: usize, body: Option<Body>) {
+        if self.link.forbids == Some(index) && to.straight().is_some() {
+            self.direct_sends.push(self.now);
+            return self.schedule(Duration::from_millis(1), Delivery::Obstacle { to: index, remote: to });
+        }
         match to {
             Remote::Relay(_) => {
                 if let (Some(body), false) = (body, self.is_lost()) {
@@ -597,6 +608,7 @@ impl Default for Link {
             loss_percent: 0,
             mtu: 1472,
             cut: false,
+            forbids: None,
         }
     }
 }
