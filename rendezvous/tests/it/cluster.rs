@@ -141,7 +141,7 @@ async fn what_a_device_reports_of_its_paths_is_written_down_by_one_server() {
 
     let store = Store::open(&cluster.url.parse().unwrap()).await.unwrap();
     let points = store.path_points(way, Span::Fine, UnixTime::from_secs(0)).await.unwrap();
-    let measured: u64 = points.iter().filter_map(|point| point.sample.rtts).map(|rtts| u64::from(rtts.count)).sum();
+    let measured: u64 = points.iter().filter_map(|point| point.sample.rtts).map(|rtts| rtts.count).sum();
     let sent: u64 = points.iter().map(|point| point.sample.tx_bytes).sum();
     assert_eq!((measured, sent), (2, 4_000));
 }
