@@ -102,11 +102,12 @@ impl Agent {
         self.advance(now);
     }
 
-    /// Somebody asks for a direct path now: a pause after earlier failures ends.
+    /// Somebody asks for a direct path now: a pause after earlier failures ends. A round that is on may have begun before
+    /// they mended what was in the way, so another follows it.
     pub fn retry_now(&mut self, now: Instant) {
         self.retry.backoff.reset();
-        if self.ready && !self.is_direct() && self.round.is_none() {
-            self.retry.wish(now);
+        if self.ready && !self.is_direct() {
+            self.retry.wish(self.round.map_or(now, |round| round.ends.max(round.begins + ROUND)));
         }
         self.advance(now);
     }
@@ -308,7 +309,7 @@ impl Agent {
             }
         }
         self.want_report();
-        if self.ready && !self.is_direct() {
+        if self.ready && !self.is_direct() && !self.retry.is_asking() {
             self.retry.again_at = Some(self.retry.backoff.fail(&mut self.rng, now));
         }
     }

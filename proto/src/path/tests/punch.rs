@@ -174,6 +174,23 @@ fn a_repaired_network_is_found_by_the_next_round() {
 }
 
 #[test]
+fn who_asks_again_while_a_round_is_on_gets_another_when_it_is_over() {
+    let mut world = World::new(8, port_restricted());
+    world.link.cut = true;
+    world.connect();
+    world.run(3 * SECOND);
+    assert!(world.hosts[0].agent.round_number() > 0, "the first round is on");
+
+    world.link.cut = false;
+    for index in 0..2 {
+        let now = world.now;
+        world.hosts[index].agent.retry_now(now);
+    }
+
+    assert!(world.run_until(15 * SECOND, World::both_direct).is_some());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let run = || {
         let mut world = World::new(9, port_restricted());
