@@ -65,6 +65,12 @@ impl Side<'_> {
         !self.is_direct() && self.any(|attempt| attempt.result == "forbidden" && attempt.remote.is_some_and(outside))
     }
 
+    /// Whether it waits for an answer at this moment, from whatever start.
+    pub(super) fn is_trying(&self) -> bool {
+        let mut attempts = self.report.into_iter().flat_map(|report| &report.attempts);
+        attempts.any(|attempt| attempt.technique != "relay" && attempt.result == "pending")
+    }
+
     fn heard(&self) -> bool {
         self.is_direct() || self.any(|attempt| attempt.heard > 0 || attempt.result == "answered")
     }

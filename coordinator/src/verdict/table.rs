@@ -1,7 +1,7 @@
 //! The rows of the decision table: when each holds, and its words.
 
 use super::side::{any, are_apart, blamed, both, deaf, have_no_family, is_one_address, one, refuse_search};
-use super::{Row, Side};
+use super::{Blame, Row, Side};
 
 /// The first that holds decides.
 pub(super) const TABLE: &[Row] = &[
@@ -176,6 +176,14 @@ pub(super) const TABLE: &[Row] = &[
                     likeliest cause.",
         remedy: "Let the firewall of {a} pass incoming UDP to {port}, from any address.",
         remedy_both: "Let the firewalls pass incoming UDP, from any address, to {port} at {a} or to {port_b} at {b}.",
+    },
+    Row {
+        code: "probing",
+        when: |sides| one(sides, Side::is_trying).map(|_| Blame::Both),
+        text: "",
+        text_both: "A direct path is being looked for; until one is found packets go through the relay.",
+        remedy: "",
+        remedy_both: "",
     },
 ];
 

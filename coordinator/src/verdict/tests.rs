@@ -258,6 +258,14 @@ fn what_nothing_explains_is_no_answer() {
 }
 
 #[test]
+fn who_still_waits_for_an_answer_is_not_said_to_have_none() {
+    let mut ends = ends([EASY, EASY]);
+    ends[0].report = Some(report("udp-relay", vec![Attempt { attempt: 0, ..attempt("pending", 0) }]));
+
+    assert_eq!((code(&ends), verdict(&ends).remedy.as_str()), ("probing", ""));
+}
+
+#[test]
 fn no_row_leaves_a_gap_in_its_words() {
     for row in TABLE.iter().chain([&NO_ANSWER]) {
         for words in [row.text, row.text_both, row.remedy, row.remedy_both] {
