@@ -40,7 +40,7 @@ use warren_proto::keys::{NodeId, UnixTime};
 
 pub use reports::{Explained, HeldReport};
 pub use roster::{Ended, Member, RosterChange};
-pub use verdict::Verdict;
+pub use verdict::{Verdict, verdict_codes};
 pub use wish::{Ping, PingRun, Ungranted};
 
 use pair::{Pairs, outside};

@@ -44,6 +44,11 @@ struct Row {
     remedy_both: &'static str,
 }
 
+/// Every code that a verdict may state.
+pub fn verdict_codes() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().chain([&NO_ANSWER]).map(|row| row.code)
+}
+
 /// Puts the two sides together.
 pub(super) fn judge(sides: &[Side<'_>; 2]) -> Verdict {
     let found = TABLE.iter().find_map(|row| (row.when)(sides).map(|blame| (row, blame)));

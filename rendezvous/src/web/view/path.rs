@@ -171,6 +171,7 @@ pub(in crate::web) fn explanation(code: &str) -> &'static str {
         "mtu" => "only small packets pass straight",
         "one-sided" => "packets pass straight in one direction only",
         "search-budget" => "the search for the right port was paused",
+        "search-disabled" => "one of the two is set not to take part in the search for the right port",
         _ => "",
     }
 }
@@ -182,6 +183,21 @@ pub(in crate::web) fn remedy(code: &str) -> Option<&'static str> {
             "To get a direct path, enable port mapping on either router, forward the agent's UDP port, or use IPv6."
         }
         "udp-blocked" => "To get a direct path, allow outgoing UDP there; warren netcheck shows whether it works.",
+        "firewall-inbound" => {
+            "To get a direct path, let the firewall of the other device pass UDP to its agent's port."
+        }
+        "mtu" => {
+            "To get a direct path, let the firewalls pass fragments and the ICMP message \"fragmentation needed\"."
+        }
+        "no-common-family" => "To get a direct path, give one of them both IPv4 and IPv6.",
+        "no-hairpin" => {
+            "To get a direct path, let the devices reach each other inside their network, or enable port mapping on the router."
+        }
+        "one-sided" => "To get a direct path, let the firewalls of both networks pass UDP in both directions.",
+        "peer-offline" => "Check that it is switched on, has a network, and that its agent runs.",
+        "relay-only-policy" => "To get a direct path, take the setting back on the page of that device.",
+        "search-budget" => "It goes on by itself after a pause.",
+        "search-disabled" => "To get a direct path, start that device's daemon without --no-port-search.",
         "no-answer" => {
             "To get a direct path, let the firewalls of both devices and networks pass the agent's UDP port."
         }
@@ -195,6 +211,14 @@ const UNEXPLAINED: [&str; 3] = ["direct", "probing", "same-lan"];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_that_this_release_states_has_words_and_every_fault_a_remedy() {
+        for code in warren_coordinator::verdict_codes() {
+            assert_ne!(explanation(code), "", "{code}");
+            assert!(remedy(code).is_some() || UNEXPLAINED.contains(&code), "{code}");
+        }
+    }
 
     #[test]
     fn words_of_a_newer_agent_do_no_harm() {
