@@ -27,6 +27,7 @@ pub mod mesh;
 pub mod namespace;
 pub mod nat;
 mod nft;
+pub mod paste;
 pub mod postgres;
 pub mod run;
 pub mod server;

@@ -1,5 +1,5 @@
 //! The one line that a person pastes: it installs the agent from the server, starts it and joins, and takes it all away
-//! again. Files go where they would on a real host, onto file systems of the test's own.
+//! again.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use warren_lab::agent::{Agent, Options};
 use warren_lab::dashboard::Dashboard;
 use warren_lab::host::Finished;
 use warren_lab::nat::NatKind;
+use warren_lab::paste;
 use warren_lab::server::Server;
 use warren_lab::topology::Internet;
 
@@ -88,14 +89,9 @@ fn internet(title: &str) -> Result<Internet> {
 
 /// The line of "Add a device", for somebody who is root.
 fn pasted(dashboard: &Dashboard<'_>) -> Result<String> {
-    Ok(dashboard.add_device()?.replace("| sudo sh ", "| sh "))
+    Ok(paste::without_sudo(&dashboard.add_device()?))
 }
 
-/// Runs a script as root of the laptop, with places of its own for what an installation writes.
-fn on_laptop(internet: &Internet, script: &str) -> Result<Finished> {
-    let places = "for place in /usr/local/bin /etc/systemd /var/lib /var/log /run; do mount -t tmpfs none $place; done";
-    let script =
-        format!("set -e\n{places}\nhostname laptop\nPATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{script}");
-    let mut command = internet.host("laptop")?.namespace.command("unshare");
-    Finished::run(command.args(["--mount", "--uts", "sh", "-c", &script]))
+fn on_laptop(internet: &Internet, lines: &str) -> Result<Finished> {
+    paste::as_root(internet.host("laptop")?, internet.records(), lines)
 }

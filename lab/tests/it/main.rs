@@ -16,6 +16,7 @@ mod handover;
 mod hostile;
 mod idle;
 mod install;
+mod journey;
 mod lan_discovery;
 mod letting_in;
 mod loss;

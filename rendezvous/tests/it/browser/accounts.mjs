@@ -2,55 +2,7 @@
 // in dark and at 320 px, without console errors, violations of the content security policy or of accessibility rules.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import axe from "axe-core";
-import { chromium } from "playwright-core";
-
-const { BASE, SETUP, SHOTS, CHROMIUM, NOW } = process.env;
-const PASSWORD = "blue kettle of rain";
-mkdirSync(SHOTS, { recursive: true });
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const faults = [];
-
-/** A page whose every complaint counts. */
-async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(10_000);
-  await context.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => {
-      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
-    });
-  });
-  const page = await context.newPage();
-  page.on("console", (message) => {
-    // a refusal is a page with that status, which Chromium reports as a failed load
-    const expected = /status of 4(03|22|29)/.test(message.text());
-    if (["error", "warning"].includes(message.type()) && !expected) faults.push(`${page.url()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error.message}`));
-  return page;
-}
-
-/** Looks at the page as it is, in each appearance. */
-async function inspect(page, name) {
-  for (const [look, scheme, width] of [["light", "light", 1280], ["dark", "dark", 1280], ["320", "light", 320]]) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    await page.setViewportSize({ width, height: width === 320 ? 640 : 800 });
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    if (wide > 0) faults.push(`${name} ${look}: ${wide} px wider than the window`);
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-    for (const { id, nodes } of violations) faults.push(`${name} ${look}: ${id}: ${nodes.map((node) => node.html + node.failureSummary).join(" | ")}`);
-    await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-  console.log(`inspected ${name}`);
-}
+import { BASE, PASSWORD, SETUP, inspect, journey, open } from "./look.mjs";
 
 /** An authenticator in the laptop that knows its owner's finger. */
 async function authenticator(page) {
@@ -161,14 +113,13 @@ async function code(secret) {
   const bytes = Uint8Array.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
   const key = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-1" }, false, ["sign"]);
   const step = new DataView(new ArrayBuffer(8));
-  step.setBigUint64(0, BigInt(Math.floor(Number(NOW) / 30)));
+  step.setBigUint64(0, BigInt(Math.floor(Number(process.env.NOW) / 30)));
   const tag = new DataView(await crypto.subtle.sign("HMAC", key, step.buffer));
   const word = tag.getUint32(tag.getUint8(19) & 0xf) & 0x7fffffff;
   return String(word % 1_000_000).padStart(6, "0");
 }
 
-let failed = false;
-try {
+await journey(async () => {
   const page = await open();
   await authenticator(page);
   await page.goto(`${BASE}/setup#${SETUP}`);
@@ -184,13 +135,4 @@ try {
   await inspect(stranger, "reset");
   await stranger.goto(`${BASE}/sign-in`);
   await inspect(stranger, "sign-in-passkey");
-} catch (error) {
-  failed = true;
-  console.log(error.stack);
-  const pages = browser.contexts().flatMap((context) => context.pages());
-  for (const [index, page] of pages.entries()) await page.screenshot({ path: `${SHOTS}/accounts-failure-${index}.png`, fullPage: true });
-} finally {
-  await browser.close();
-}
-for (const fault of faults) console.log(`fault: ${fault}`);
-process.exit(failed || faults.length > 0 ? 1 : 0);
+});

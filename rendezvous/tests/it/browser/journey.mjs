@@ -1,74 +1,9 @@
 // Drives the dashboard as a person would, in headless Chromium: every page in light, in dark and at 320 px, with no
 // console error, no violation of the content security policy, no accessibility violation and no sideways scrolling.
-//
-// What happens outside the browser (a device enrols, comes online, reports a path) is asked of the Rust test that
-// started this script: one JSON line out, one JSON line back.
+// What happens outside the browser (a device enrols, comes online, reports a path) is asked of the Rust test.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { createInterface } from "node:readline";
-import axe from "axe-core";
-import { chromium } from "playwright-core";
-
-const { BASE, SETUP, SHOTS, CHROMIUM } = process.env;
-const PASSWORD = "blue kettle of rain";
-const replies = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-mkdirSync(SHOTS, { recursive: true });
-
-/** Asks the test to make something happen. */
-async function stage(action, details = {}) {
-  console.log(`@stage ${JSON.stringify({ action, ...details })}`);
-  const { value } = await replies.next();
-  return JSON.parse(value);
-}
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-
-const faults = [];
-
-/** A page whose every complaint counts. */
-async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(10_000);
-  await context.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => {
-      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
-    });
-  });
-  const page = await context.newPage();
-  page.on("console", (message) => {
-    // a refused form is a page with that status, which Chromium reports as a failed load; and streams we cut ourselves
-    const expected = /status of 4(04|22|29)|net::ERR_BLOCKED_BY_CLIENT/.test(message.text());
-    if (["error", "warning"].includes(message.type()) && !expected) faults.push(`${page.url()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => faults.push(`${page.url()}: ${error.message}`));
-  return page;
-}
-
-/** Looks at the page as it is, in each appearance. */
-async function inspect(page, name) {
-  for (const [look, scheme, width] of [["light", "light", 1280], ["dark", "dark", 1280], ["980", "light", 980], ["320", "light", 320], ["320-dark", "dark", 320]]) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    await page.setViewportSize({ width, height: width === 320 ? 640 : 800 });
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    if (wide > 0) faults.push(`${name} ${look}: ${wide} px wider than the window`);
-    const cut = await page.evaluate(() => [...document.querySelectorAll(".sheet, .command")].filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.className));
-    if (cut.length > 0) faults.push(`${name} ${look}: something is cut off in ${cut}`);
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-    for (const { id, nodes } of violations) faults.push(`${name} ${look}: ${id}: ${nodes.map((node) => node.html + node.failureSummary).join(" | ")}`);
-    await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
-  }
-  await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
-  await page.setViewportSize({ width: 1280, height: 800 });
-  console.log(`inspected ${name}`);
-}
-
-const text = (page, selector) => page.locator(selector).innerText();
+import { BASE, PASSWORD, SETUP, SHOTS, inspect, journey, open, stage, text } from "./look.mjs";
 
 async function setUp(page) {
   await page.goto(`${BASE}/setup#${SETUP}`);
@@ -403,8 +338,7 @@ async function withoutScripts() {
   await page.getByText("Revoked.").waitFor();
 }
 
-let failed = false;
-try {
+await journey(async () => {
   const page = await open({ permissions: ["clipboard-read", "clipboard-write"] });
   await setUp(page);
   const laptop = await addDevice(page);
@@ -420,13 +354,4 @@ try {
   await seeTheRest(page);
   await signInByKeyboard(page);
   await withoutScripts();
-} catch (error) {
-  failed = true;
-  console.log(error.stack);
-  const [page] = browser.contexts().flatMap((context) => context.pages());
-  await page?.screenshot({ path: `${SHOTS}/failure.png`, fullPage: true });
-} finally {
-  await browser.close();
-}
-for (const fault of faults) console.log(`fault: ${fault}`);
-process.exit(failed || faults.length > 0 ? 1 : 0);
+});
