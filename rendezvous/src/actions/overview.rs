@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::types::Uuid;
+use warren_coordinator::Verdict;
 use warren_proto::keys::{NodeId, UnixTime};
 
 use crate::app::App;
@@ -38,6 +39,8 @@ pub struct WorstPair {
     pub is_relayed: bool,
     /// The longer of the two round-trip times.
     pub rtt: Option<Duration>,
+    /// Why it is not direct, and what would help.
+    pub verdict: Option<Verdict>,
 }
 
 /// What somebody should look at.
@@ -140,25 +143,33 @@ pub async fn overview(app: &App, is_old: impl Fn(&str) -> bool) -> Result<Overvi
         attention.push(Attention::LongGone { count: long_gone });
     }
     attention.sort();
+    let why = |a, b| app.hub().explain(a, b).map(|(explained, _)| explained.verdict);
     Ok(Overview {
         devices: survey.total,
         online: survey.online,
         direct: pairs.values().filter(|pair| pair.direct).count(),
         relayed: pairs.values().filter(|pair| pair.relayed && !pair.direct).count(),
-        worst: worst(&pairs, &names),
+        worst: worst(&pairs, &names, why),
         attention,
     })
 }
 
 /// Relayed pairs before direct ones, and the longer round trip first.
-fn worst(pairs: &BTreeMap<[NodeId; 2], Pair>, names: &BTreeMap<NodeId, &str>) -> Vec<WorstPair> {
+fn worst(
+    pairs: &BTreeMap<[NodeId; 2], Pair>,
+    names: &BTreeMap<NodeId, &str>,
+    why: impl Fn(NodeId, NodeId) -> Option<Verdict>,
+) -> Vec<WorstPair> {
     let mut connected: Vec<_> = pairs.iter().filter(|(_, pair)| pair.direct || pair.relayed).collect();
     connected.sort_by_key(|(ids, pair)| (pair.direct, std::cmp::Reverse(pair.rtt), **ids));
     let named = |id: &NodeId| (*id, names.get(id).map(|name| (*name).to_owned()).unwrap_or_default());
-    let shown = connected.into_iter().take(MAX_WORST);
-    shown
-        .map(|([a, b], pair)| WorstPair { devices: [named(a), named(b)], is_relayed: !pair.direct, rtt: pair.rtt })
-        .collect()
+    let shown = connected.into_iter().take(MAX_WORST).map(|([a, b], pair)| WorstPair {
+        devices: [named(a), named(b)],
+        is_relayed: !pair.direct,
+        rtt: pair.rtt,
+        verdict: why(*a, *b).filter(|_| !pair.direct),
+    });
+    shown.collect()
 }
 
 /// One look.

@@ -11,7 +11,7 @@ use super::live::{From, Part, Snapshot, Source};
 use super::page::{self, Shell};
 use super::problem::Problem;
 use super::view::{PathKind, is_older};
-use crate::actions::{self, Attention};
+use crate::actions::{self, Attention, WorstPair};
 use crate::auth::{May, Person, ReadMesh};
 use crate::domain::Right;
 
@@ -51,6 +51,9 @@ struct WorstView {
     names: [String; 2],
     kind: PathKind,
     rtt: Option<Rtt>,
+    /// Why it is relayed, and what would make it direct; both may be empty.
+    why: String,
+    remedy: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -94,12 +97,7 @@ async fn load(web: &Web, person: &Person) -> Result<View, Problem> {
     let overview = actions::overview(&web.app, |version| is_older(version, env!("CARGO_PKG_VERSION"))).await?;
     let now = web.app.now();
     let connected = overview.direct + overview.relayed;
-    let worst = overview.worst.into_iter().map(|pair| WorstView {
-        ids: [pair.devices[0].0.to_string(), pair.devices[1].0.to_string()],
-        names: pair.devices.map(|(_, name)| name),
-        kind: if pair.is_relayed { PathKind::Relay } else { PathKind::Direct },
-        rtt: pair.rtt.map(Rtt),
-    });
+    let worst = overview.worst.into_iter().map(WorstView::new);
     let attention = overview.attention.iter().filter(|one| may_act(person, one));
     let recent = if person.role.has(Right::ReadActivity) { Some(activity::recent(web, RECENT).await?) } else { None };
     Ok(View {
@@ -121,6 +119,22 @@ fn may_act(person: &Person, attention: &Attention) -> bool {
         Attention::AgentsOld { .. } | Attention::CertificateEnding { .. } | Attention::LongGone { .. } => true,
         Attention::KeyEnding { .. } | Attention::KeyEndless { .. } => person.role.has(Right::ManageInvites),
         Attention::Waiting { .. } => person.role.has(Right::ManageDevices),
+    }
+}
+
+impl WorstView {
+    fn new(pair: WorstPair) -> Self {
+        // names stand in backticks where there is no other type to set them in
+        let plain = |text: &str| text.replace('`', "");
+        let (why, remedy) = pair.verdict.as_ref().map(|why| (plain(&why.text), plain(&why.remedy))).unwrap_or_default();
+        Self {
+            ids: [pair.devices[0].0.to_string(), pair.devices[1].0.to_string()],
+            names: pair.devices.map(|(_, name)| name),
+            kind: if pair.is_relayed { PathKind::Relay } else { PathKind::Direct },
+            rtt: pair.rtt.map(Rtt),
+            why,
+            remedy,
+        }
     }
 }
 
