@@ -38,6 +38,8 @@ struct Script<'a> {
 pub(super) struct Installer {
     /// What stands before the invite in the line to paste; `None` when there is no program to give out.
     pub(super) line: Option<String>,
+    /// How curl trusts this server as the line does.
+    pub(super) curl: String,
     /// The processors that it has programs for: "x86_64 and aarch64".
     pub(super) archs: String,
     /// The processors that it has none for.
@@ -63,6 +65,7 @@ impl Installer {
         };
         Ok(Self {
             line: (!archs.is_empty()).then(|| format!("{curl} {base}/install.sh | sudo sh -s --")),
+            curl,
             archs: archs.join(" and "),
             missing: missing.join(" and "),
             is_unprotected: base.starts_with("http://"),

@@ -9,7 +9,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar};
 use serde::Deserialize;
 
 use super::super::Web;
-use super::super::install;
+use super::super::install::{self, Installer};
 use super::super::page::{self, Shell};
 use super::super::problem::Problem;
 use super::Nothing;
@@ -24,6 +24,8 @@ struct NewPage {
     minutes: u64,
     /// The origin of this server.
     base: String,
+    /// How curl trusts it.
+    curl: String,
     problem: Option<&'static str>,
 }
 
@@ -42,6 +44,7 @@ pub(in crate::web) async fn page(
     page::html(&NewPage {
         shell: Shell::of_person(&web.app, &person, "devices"),
         base: install::base(&web).await?,
+        curl: Installer::find(&web).await?.curl,
         minutes: INVITE_LIFE.as_secs() / 60,
         problem: why.gone.map(|_| "That command has expired, or was made in another browser. Make a new one."),
     })
