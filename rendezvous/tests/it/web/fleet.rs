@@ -126,7 +126,8 @@ async fn a_page_of_a_thousand_devices_is_small_and_quick() {
     browser.headers.push(("accept-encoding", "gzip".to_owned()));
 
     let mut times = Vec::new();
-    for path in ["/devices", "/devices?sort=-address&page=7", "/devices?q=rack-3", "/devices?tag=rack-4"].repeat(10) {
+    let lists = ["/devices", "/devices?sort=-address&page=7", "/devices?q=rack-3", "/devices?tag=rack-4"];
+    for path in [&lists[..], &["/", "/map", "/activity", "/keys"]].concat().repeat(10) {
         let began = Instant::now();
         let response = browser.open(path).await;
         let size = to_bytes(response.into_body(), 1 << 20).await.unwrap().len();

@@ -1,6 +1,6 @@
 //! The live streams: what changed and only that, resumed where a page stands.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::Response;
@@ -111,4 +111,35 @@ async fn a_stream_ends_with_its_session() {
     server.device("laptop", 1).await;
 
     assert_eq!(events.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_that_happens_at_once_reaches_a_page_four_times_a_second() {
+    let server = TestApp::new().await;
+    let mut browser = server.admin().await;
+    let laptop = server.device("laptop", 1).await;
+    let mut events = Events::of(browser.open("/devices/live?from=0").await);
+    events.next().await;
+    events.next().await;
+    let began = Instant::now();
+
+    let app = server.app.clone();
+    let busy = tokio::spawn(async move {
+        let mut renamed = 0;
+        while began.elapsed() < Duration::from_secs(2) {
+            renamed += 1;
+            actions::rename_device(&app, &Actor::Cli, laptop.id, &format!("name-{renamed}")).await.unwrap();
+        }
+        renamed
+    });
+    let mut patches = 0;
+    while !busy.is_finished() {
+        let event = events.next().await.unwrap();
+        patches += usize::from(event.contains("event: patch"));
+    }
+    let renamed = busy.await.unwrap();
+
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(renamed > 20, "{renamed} changes are no rush");
+    assert!(patches >= 2 && patches as f64 <= 4.0 * seconds + 1.0, "{patches} patches in {seconds:.1} s");
 }
