@@ -276,8 +276,10 @@ fn result(word: &str) -> &str {
     match word {
         "answered" => "answered",
         "answered-elsewhere" => "answered from elsewhere",
+        "forbidden" => "turned away by a firewall",
         "lost" => "worked, then went silent",
         "no-answer" => "no answer",
+        "no-route" => "no way there",
         "over-budget" => "not tried further: enough was sent there",
         "pending" => "under way",
         "too-narrow" => "only small packets pass",

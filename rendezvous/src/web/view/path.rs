@@ -156,6 +156,7 @@ pub(in crate::web) fn explanation(code: &str) -> &'static str {
         "direct" => "nothing in between",
         "same-lan" => "both are in one local network",
         "udp-blocked" => "a firewall blocks UDP on one side",
+        "udp-forbidden" => "a firewall says that it forbids the direct path",
         "both-symmetric" => "both NATs use a new port for every destination",
         "symmetric-vs-port-restricted" => {
             "one NAT uses a new port for every destination, the other admits known ports only"
@@ -183,6 +184,9 @@ pub(in crate::web) fn remedy(code: &str) -> Option<&'static str> {
             "To get a direct path, enable port mapping on either router, forward the agent's UDP port, or use IPv6."
         }
         "udp-blocked" => "To get a direct path, allow outgoing UDP there; warren netcheck shows whether it works.",
+        "udp-forbidden" => {
+            "To get a direct path, let the firewalls of both devices and networks pass outgoing UDP to any address."
+        }
         "firewall-inbound" => {
             "To get a direct path, let the firewall of the other device pass UDP to its agent's port."
         }
