@@ -26,6 +26,7 @@ use crate::relay::Table;
 use crate::roster::{Devices, Roster};
 use crate::store::{DatabaseUrl, NetworkRow, Store};
 use crate::voucher::Vouchers;
+use crate::web_tls::DashboardTls;
 
 /// The server's state. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +53,8 @@ struct Inner {
     started_at: UnixTime,
     outbox: Notify,
     roster: Roster,
+    dashboard_tls: DashboardTls,
+    backup_trouble: Mutex<Option<String>>,
 }
 
 impl App {
@@ -100,6 +103,8 @@ impl App {
             started_at,
             outbox: Notify::new(),
             roster: Roster::default(),
+            dashboard_tls: DashboardTls::default(),
+            backup_trouble: Mutex::default(),
         })))
     }
 
@@ -181,6 +186,21 @@ impl App {
     /// When this process opened it.
     pub fn started_at(&self) -> UnixTime {
         self.0.started_at
+    }
+
+    /// The dashboard's certificate.
+    pub(crate) fn dashboard_tls(&self) -> &DashboardTls {
+        &self.0.dashboard_tls
+    }
+
+    /// Why the last nightly backup was not made.
+    pub(crate) fn backup_trouble(&self) -> Option<String> {
+        self.0.backup_trouble.lock().expect("nothing panics while it holds the reason").clone()
+    }
+
+    /// A nightly backup was made, or was not and why.
+    pub(crate) fn set_backup_trouble(&self, trouble: Option<String>) {
+        *self.0.backup_trouble.lock().expect("nothing panics while it holds the reason") = trouble;
     }
 
     /// Wakes who tells the webhooks.

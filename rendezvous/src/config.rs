@@ -14,8 +14,10 @@ use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
+use crate::acme::{self, AcmeConfig};
 use crate::oidc::{OidcConfig, RoleMap};
 use crate::store::DatabaseUrl;
+use crate::web_tls::host_of;
 
 pub use effective::Effective;
 pub use listen::{InvalidListen, OptionalListen};
@@ -80,6 +82,18 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "WARREN_TLS_KEY")]
     #[serde(alias = "tls_key")]
     pub tls_key: Option<PathBuf>,
+    /// ACME authority for --tls auto: letsencrypt, letsencrypt-staging, or the URL of its directory [default: letsencrypt]
+    #[arg(long, global = true, value_name = "URL", env = "WARREN_ACME_DIRECTORY")]
+    #[serde(alias = "acme_directory")]
+    pub acme_directory: Option<String>,
+    /// Where the ACME authority may write to; told when the account is made
+    #[arg(long, global = true, value_name = "ADDRESS", env = "WARREN_ACME_EMAIL")]
+    #[serde(alias = "acme_email")]
+    pub acme_email: Option<String>,
+    /// Certificate authority (PEM) of an ACME authority that browsers do not know
+    #[arg(long, global = true, value_name = "FILE", env = "WARREN_ACME_CA")]
+    #[serde(alias = "acme_ca")]
+    pub acme_ca: Option<PathBuf>,
     /// Where the agents' programs are that /install.sh gives out [default: /usr/share/warren/agents, or beside this program]
     #[arg(long, global = true, value_name = "DIR", env = "WARREN_AGENT_DIR")]
     #[serde(alias = "agent_dir")]
@@ -225,6 +239,8 @@ pub struct Config {
     pub tls: TlsMode,
     /// Certificate chain and key, for `TlsMode::File`.
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// Who gives out the certificate, for `TlsMode::Auto`.
+    pub acme: Option<AcmeConfig>,
     /// Where the agents' programs are, if said.
     pub agent_dir: Option<PathBuf>,
     /// Whose word on where a request comes from is believed.
@@ -299,6 +315,9 @@ impl Settings {
             tls: self.tls.or(weaker.tls),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
+            acme_directory: self.acme_directory.or(weaker.acme_directory),
+            acme_email: self.acme_email.or(weaker.acme_email),
+            acme_ca: self.acme_ca.or(weaker.acme_ca),
             agent_dir: self.agent_dir.or(weaker.agent_dir),
             trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
             admin_name: self.admin_name.or(weaker.admin_name),
@@ -340,7 +359,7 @@ impl Settings {
         let oidc_secret = secret(self.oidc_client_secret, self.oidc_client_secret_file.as_deref())?;
         let oidc = match (self.oidc_issuer.filter(|issuer| !issuer.is_empty()), self.oidc_client_id) {
             (Some(issuer), Some(client_id)) => Some(OidcConfig {
-                name: self.oidc_name.unwrap_or_else(|| host_of(&issuer).to_owned()),
+                name: self.oidc_name.unwrap_or_else(|| host_of(&issuer)),
                 issuer,
                 client_id,
                 client_secret: oidc_secret,
@@ -357,9 +376,24 @@ impl Settings {
             (None, None) => None,
             _ => bail!("--admin-name and --admin-password-file belong together"),
         };
+        let public_addr = self.public_addr.filter(|host| !host.is_empty()).map(public_host).transpose()?;
+        let public_url = self.public_url.filter(|url| !url.is_empty()).map(public_url).transpose()?;
+        let acme = match self.tls {
+            Some(TlsMode::Auto) => Some(AcmeConfig {
+                directory: acme::directory(self.acme_directory.as_deref().unwrap_or(DEFAULT_ACME))?,
+                email: self.acme_email.filter(|email| !email.is_empty()),
+                ca: self.acme_ca,
+                name: acme_name(public_url.as_deref(), public_addr.as_deref())?,
+            }),
+            _ if self.acme_directory.is_some() || self.acme_email.is_some() || self.acme_ca.is_some() => {
+                bail!("--acme-directory, --acme-email and --acme-ca are for --tls auto")
+            }
+            _ => None,
+        };
         Ok(Config {
-            public_addr: self.public_addr.filter(|host| !host.is_empty()).map(public_host).transpose()?,
-            public_url: self.public_url.filter(|url| !url.is_empty()).map(public_url).transpose()?,
+            public_addr,
+            public_url,
+            acme,
             web_listen: self.web_listen,
             quic_listen: self.quic_listen,
             stun_listen: self.stun_listen.unwrap_or_else(|| any(STUN_PORT)),
@@ -454,13 +488,19 @@ fn tls_files(
     key: Option<PathBuf>,
 ) -> Result<Option<(PathBuf, PathBuf)>> {
     match (mode, certificate, key) {
-        (Some(TlsMode::Auto), _, _) => {
-            bail!("--tls auto is not available in this version; use internal, file, or proxy behind a web server")
-        }
         (Some(TlsMode::File), Some(certificate), Some(key)) => Ok(Some((certificate, key))),
         (Some(TlsMode::File), _, _) => bail!("--tls file needs --tls-cert and --tls-key"),
         (_, None, None) => Ok(None),
         _ => bail!("--tls-cert and --tls-key are for --tls file"),
+    }
+}
+
+/// The host that an ACME authority is asked for: the one that browsers go to.
+fn acme_name(url: Option<&str>, addr: Option<&str>) -> Result<String> {
+    let host = url.map(host_of).or_else(|| addr.map(str::to_owned));
+    match host {
+        Some(host) if host.parse::<IpAddr>().is_err() && host != "localhost" => Ok(host.to_ascii_lowercase()),
+        _ => bail!("--tls auto needs the name that browsers go to: --public-addr vpn.example.org, not an address"),
     }
 }
 
@@ -478,11 +518,6 @@ fn secret(said: Option<String>, file: Option<&Path>) -> Result<Option<String>> {
         }
         (None, None) => Ok(None),
     }
-}
-
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
 /// A proxy on this very host, where there must be one and none is named.
@@ -512,6 +547,8 @@ const DEFAULT_OVERLAY: &str = "100.64.0.0/10";
 const DEFAULT_LOG: &str = "info,sqlx=warn,quinn=error,quinn_proto=error,rustls=error";
 /// A week of nights.
 const DEFAULT_BACKUPS: u32 = 7;
+/// Free of charge, and known by every browser.
+const DEFAULT_ACME: &str = "letsencrypt";
 const HTTPS_PORT: u16 = 443;
 /// Registered for STUN (RFC 8489 section 18.6).
 const STUN_PORT: u16 = 3478;
@@ -563,7 +600,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused_with_a_reason() {
         for (text, reason) in [
-            ("tls = \"auto\"", "not available"),
+            ("tls = \"auto\"", "--public-addr"),
+            ("tls = \"auto\"\npublic-addr = \"192.0.2.1\"", "not an address"),
+            ("tls = \"auto\"\npublic-addr = \"a.b\"\nacme-directory = \"http://c.d\"", "--acme-directory"),
+            ("acme-email = \"ada@example.org\"", "for --tls auto"),
             ("tls = \"file\"", "--tls-cert"),
             ("tls-cert = \"/x\"", "for --tls file"),
             ("public-addr = \"https://a\"", "--public-addr"),

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acme;
 pub mod actions;
 mod agents;
 mod api;
@@ -33,8 +34,9 @@ pub mod self_check;
 pub mod service;
 pub mod store;
 pub mod stun;
+mod trust;
 pub mod voucher;
 pub mod web;
 pub mod web_server;
-mod web_tls;
+pub mod web_tls;
 mod webhook;

@@ -1,5 +1,6 @@
 //! The dashboard's socket: accepts, ends TLS as configured, and hands requests to the router.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,15 @@ use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConnection;
+use rustls::server::Acceptor;
+use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 use tracing::debug;
 
@@ -29,7 +32,7 @@ use crate::web_tls;
 pub struct WebServer {
     listener: TcpListener,
     addr: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    app: App,
     router: Router,
 }
 
@@ -37,12 +40,12 @@ impl WebServer {
     /// Opens the socket.
     pub async fn bind(app: &App) -> Result<Self> {
         let listen = app.config().web_listen();
-        let tls = web_tls::server_config(app).await?.map(|config| TlsAcceptor::from(Arc::new(config)));
+        web_tls::begin(app).await?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen for browsers on {listen} (TCP); another program may have the port"))?;
         let addr = listener.local_addr().context("read the dashboard's address")?;
-        Ok(Self { listener, addr, tls, router: router(app.clone()) })
+        Ok(Self { listener, addr, app: app.clone(), router: router(app.clone()) })
     }
 
     /// The socket's address.
@@ -64,27 +67,37 @@ impl WebServer {
                     continue;
                 }
             };
-            let (tls, router) = (self.tls.clone(), self.router.clone());
+            let (app, router) = (self.app.clone(), self.router.clone());
             tokio::spawn(async move {
-                accept(stream, canonical(from), tls, router).await;
+                accept(stream, canonical(from), &app, router).await;
                 drop(place);
             });
         }
     }
 }
 
-async fn accept(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>, router: Router) {
+async fn accept(stream: TcpStream, from: SocketAddr, app: &App, router: Router) {
     // small patches of a live page must not wait for each other
     let _ = stream.set_nodelay(true);
     // nor the datagrams of a WebSocket behind many others that the kernel has not sent yet
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-    match tls {
-        None => converse(stream, from, router).await,
-        Some(tls) => match timeout(BEGIN_WITHIN, tls.accept_with(stream, bound)).await {
-            Ok(Ok(stream)) => converse(stream, from, router).await,
-            Ok(Err(error)) => debug!(%error, "a browser did not complete TLS"),
-            Err(_) => {}
-        },
+    let Some(tls) = app.dashboard_tls().config() else { return converse(stream, from, router).await };
+    match timeout(BEGIN_WITHIN, secure(stream, app, tls)).await {
+        Ok(Ok(Some(stream))) => converse(stream, from, router).await,
+        Ok(Err(error)) => debug!(%error, "a browser did not complete TLS"),
+        Ok(Ok(None)) | Err(_) => {}
+    }
+}
+
+/// Begins TLS; nothing comes of it for an authority, which only wants to see who we are.
+async fn secure(stream: TcpStream, app: &App, tls: Arc<ServerConfig>) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    match web_tls::challenge(app, &begun.client_hello()).await {
+        Some(answer) => {
+            begun.into_stream(answer).await?.shutdown().await?;
+            Ok(None)
+        }
+        None => begun.into_stream_with(tls, bound).await.map(Some),
     }
 }
 

@@ -82,6 +82,7 @@ const PROGRAMS: &[(&str, &str, &[Purpose])] = &[
     ("nft", "nftables", NETWORK),
     ("node", "nodejs", TESTS),
     ("npm", "npm", TESTS),
+    ("pebble", "pebble", TESTS),
     ("perf", "linux-perf", &[Purpose::Profile]),
     ("pg_ctl", "postgresql", TESTS),
     ("ping", "iputils-ping", NETWORK),

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::domain::Scope;
 use crate::error::Error;
 
+use super::show_system::troubles;
 use super::survey_devices::{DeviceQuery, survey_devices};
 
 /// The mesh at a glance.
@@ -46,6 +47,11 @@ pub struct WorstPair {
 /// What somebody should look at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Attention {
+    /// Something is wrong with the server itself.
+    Server {
+        /// What, and what to do.
+        trouble: String,
+    },
     /// Devices wait to be let in.
     Waiting {
         /// How many.
@@ -115,6 +121,7 @@ pub async fn overview(app: &App, is_old: impl Fn(&str) -> bool) -> Result<Overvi
         }
     });
     let mut attention = Vec::new();
+    attention.extend(troubles(app).into_iter().map(|trouble| Attention::Server { trouble }));
     let waiting = app.store().asking(now).await?.len();
     if waiting > 0 {
         attention.push(Attention::Waiting { count: waiting });

@@ -16,9 +16,10 @@ use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use crate::api;
 use crate::app::App;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Settings};
 use crate::container;
+use crate::web_tls;
 
 pub use admin::AdminCommand;
 pub use backup::BackupCommand;
@@ -103,6 +104,10 @@ pub async fn dispatch(command: Command, config: Config) -> Result<()> {
         Command::Db(command) => db::db(&config, command).await,
         Command::CheckConfig => {
             print!("{config}");
+            // as a comment, for the whole can be read as a settings file
+            if let Some(certificate) = web_tls::check(&config, SystemClock.now())? {
+                println!("# {certificate}");
+            }
             Ok(())
         }
         Command::Completions { shell } => manual::completions(shell),

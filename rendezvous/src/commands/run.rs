@@ -25,6 +25,7 @@ use crate::self_check::{self, Finding, Ports};
 use crate::service;
 use crate::stun::Stun;
 use crate::web_server::WebServer;
+use crate::web_tls;
 
 pub(super) async fn run(config: Config) -> Result<()> {
     let _occupied = DataDir::open(&config.data_dir)?.occupy()?;
@@ -80,6 +81,7 @@ pub async fn serve(app: &App, stop: impl Future<Output = ()>, announce: impl FnO
     tokio::select! {
         () = listener.run(app, services) => {}
         () = web.run() => {}
+        () = web_tls::keep(app) => {}
         () = stun.run(app.vouchers(), app.meters(), || app.now()) => {}
         () = metrics.run(app) => {}
         () = stay_alive(app) => {}

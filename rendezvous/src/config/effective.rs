@@ -30,7 +30,7 @@ impl Config {
             Some(format!("[{}]", quoted.join(", ")))
         };
         let quoted = |text: &str| Some(format!("{text:?}"));
-        let files = self.tls_files.as_ref();
+        let (files, acme) = (self.tls_files.as_ref(), self.acme.as_ref());
         let (first, oidc) = (self.first_admin.as_ref(), self.oidc.as_ref());
         let values = [
             ("data-dir", path(&self.data_dir)),
@@ -47,6 +47,9 @@ impl Config {
             ("tls", text(&self.tls.name())),
             ("tls-cert", files.and_then(|(certificate, _)| path(certificate))),
             ("tls-key", files.and_then(|(_, key)| path(key))),
+            ("acme-directory", acme.and_then(|acme| quoted(&acme.directory))),
+            ("acme-email", acme.and_then(|acme| acme.email.as_deref()).and_then(quoted)),
+            ("acme-ca", acme.and_then(|acme| acme.ca.as_ref()).and_then(path)),
             ("agent-dir", self.agent_dir.as_ref().and_then(path)),
             ("trusted-proxies", prefixes(&self.trusted_proxies)),
             ("admin-name", first.and_then(|(name, _)| quoted(name))),

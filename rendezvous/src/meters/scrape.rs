@@ -14,10 +14,12 @@ use prometheus_client::registry::Registry;
 
 use super::Meters;
 use super::process::Process;
+use crate::actions::{BackupState, backup_state};
 use crate::app::App;
 use crate::control::Census;
 use crate::relay::{Counters, Dropped, Load};
 use crate::store::PoolLoad;
+use crate::web_tls::TlsState;
 
 impl Meters {
     /// Everything, in the OpenMetrics text format.
@@ -41,6 +43,8 @@ struct Moment {
     pools: Vec<(&'static str, PoolLoad)>,
     writes: Histogram,
     live_pages: usize,
+    certificate: Option<TlsState>,
+    backup: BackupState,
     process: Process,
 }
 
@@ -57,6 +61,8 @@ impl Moment {
             pools: app.store().pools(),
             writes: app.store().write_times().clone(),
             live_pages: app.hub().followers(),
+            certificate: app.dashboard_tls().state(),
+            backup: backup_state(app),
             process: Process::read(),
         }
     }
@@ -97,11 +103,38 @@ impl Collector for Moment {
             )
             .and_then(|metric| self.writes.encode(metric))?;
         page.one("warren_live_streams", "Pages that follow along", Kind::Gauge(self.live_pages as f64))?;
+        self.upkeep(&mut page)?;
         self.process(&mut page)
     }
 }
 
 impl Moment {
+    fn upkeep(&self, page: &mut Page<'_>) -> fmt::Result {
+        if let Some(newest) = &self.backup.newest {
+            page.one(
+                "warren_rendezvous_backup_time_seconds",
+                "When the newest nightly backup was made, since the Unix epoch",
+                Kind::Gauge(newest.at.as_secs() as f64),
+            )?;
+        }
+        page.one(
+            "warren_rendezvous_backup_trouble",
+            "Whether something is wrong with the nightly backups; the System page says what",
+            Kind::Gauge(f64::from(u8::from(self.backup.trouble.is_some()))),
+        )?;
+        let Some(certificate) = &self.certificate else { return Ok(()) };
+        page.one(
+            "warren_rendezvous_certificate_end_time_seconds",
+            "When the dashboard's certificate ends, since the Unix epoch",
+            Kind::Gauge(certificate.validity.not_after.as_secs() as f64),
+        )?;
+        page.one(
+            "warren_rendezvous_certificate_trouble",
+            "Whether something is wrong with it or its renewal; the System page says what",
+            Kind::Gauge(f64::from(u8::from(certificate.trouble.is_some()))),
+        )
+    }
+
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
         let process = &self.process;
         if let Some(seconds) = process.cpu_seconds {

@@ -9,13 +9,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::trust;
 
 /// Asks over TLS with these authorities, or without TLS on this host itself.
 #[derive(Clone)]
@@ -24,21 +24,7 @@ pub(super) struct Fetch(TlsConnector);
 impl Fetch {
     /// Believes the authorities that browsers do, and those in the file.
     pub(super) fn new(ca: Option<&Path>) -> Result<Self> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(file) = ca {
-            for certificate in
-                CertificateDer::pem_file_iter(file).with_context(|| format!("read {}", file.display()))?
-            {
-                roots.add(certificate.with_context(|| format!("read {}", file.display()))?)?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("choose TLS versions")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(TlsConnector::from(Arc::new(trust::client_config(ca)?))))
     }
 
     /// The body of a successful answer.

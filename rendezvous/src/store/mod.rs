@@ -4,6 +4,7 @@
 //! values here. Rules, audit and the change log's meaning are `actions`' business; there is no `now()` in any query.
 
 mod account_link;
+mod acme;
 mod address;
 mod admin_user;
 mod api_token;
@@ -37,6 +38,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use sqlx::{Executor as _, PgPool, Postgres, SqlSafeStr as _, Sqlite, SqlitePool, Transaction};
 
 pub use account_link::{AccountLink, LinkPurpose};
+pub use acme::{AcmeFailure, StoredCertificate};
 pub use admin_user::AdminUser;
 pub use api_token::ApiToken;
 pub use audit::{AuditEntry, AuditFilter, FieldChange};

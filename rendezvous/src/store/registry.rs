@@ -1,9 +1,9 @@
 //! Every SQL statement of the program by name, so that a test can prepare them all on both engines.
 
 use super::{
-    account_link, address, admin_user, api_token, attempt, audit, ceremony, change, device, enrolment, idempotency,
-    invite, network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token, webhook,
-    webhook_attempt,
+    account_link, acme, address, admin_user, api_token, attempt, audit, ceremony, change, device, enrolment,
+    idempotency, invite, network, oidc_identity, passkey, path_history, recovery_code, replica, session, setup_token,
+    webhook, webhook_attempt,
 };
 
 /// Asks nothing; answers whether anybody answers.
@@ -12,6 +12,7 @@ pub(super) const PING: &str = "SELECT 1";
 /// All statements, grouped by the module that runs them.
 pub const STATEMENTS: &[&[(&str, &str)]] = &[
     account_link::STATEMENTS,
+    acme::STATEMENTS,
     address::STATEMENTS,
     admin_user::STATEMENTS,
     api_token::STATEMENTS,

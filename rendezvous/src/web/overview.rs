@@ -118,6 +118,7 @@ fn may_act(person: &Person, attention: &Attention) -> bool {
     match attention {
         Attention::AgentsOld { .. } | Attention::CertificateEnding { .. } | Attention::LongGone { .. } => true,
         Attention::KeyEnding { .. } | Attention::KeyEndless { .. } => person.role.has(Right::ManageInvites),
+        Attention::Server { .. } => person.role.has(Right::ManageServer),
         Attention::Waiting { .. } => person.role.has(Right::ManageDevices),
     }
 }
@@ -171,6 +172,7 @@ impl AttentionView {
                 "/devices?state=offline&sort=seen".to_owned(),
                 "See which",
             ),
+            Attention::Server { trouble } => (trouble.clone(), None, "/system".to_owned(), "See the server"),
             Attention::Waiting { count } => (
                 plural(*count, "device waits", "devices wait") + " to be let in",
                 None,

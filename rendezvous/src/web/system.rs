@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Html;
 
 use super::Web;
-use super::format::{Bytes, Moment};
+use super::format::{Bytes, Moment, sentence};
 use super::page::{self, Shell};
 use super::problem::Problem;
 use crate::actions::{self, SystemView};
@@ -35,12 +35,35 @@ struct System {
     dashboard: String,
     control: String,
     tls: &'static str,
+    certificate: Option<Until>,
     engine: &'static str,
     database: String,
     database_size: Bytes,
+    disk: Option<Disk>,
+    backup: Option<Backup>,
+    backup_trouble: Option<String>,
     schema: String,
     revision: u64,
     settings: Vec<Row>,
+}
+
+/// The end of something, and what is wrong with it.
+struct Until {
+    at: Moment,
+    trouble: Option<String>,
+}
+
+/// Room for the database and its backups.
+struct Disk {
+    free: Bytes,
+    trouble: Option<String>,
+}
+
+/// The newest backup.
+struct Backup {
+    at: Moment,
+    size: Bytes,
+    place: String,
 }
 
 /// A setting.
@@ -81,9 +104,22 @@ impl System {
             dashboard: view.dashboard,
             control: view.control,
             tls: tls(view.tls),
+            certificate: view.certificate.map(|certificate| Until {
+                at: Moment::new(certificate.validity.not_after, now),
+                trouble: certificate.trouble.as_deref().map(sentence),
+            }),
             engine: view.engine,
             database: view.database,
             database_size: Bytes(view.database_size),
+            disk: view
+                .disk_free
+                .map(|free| Disk { free: Bytes(free), trouble: actions::disk_trouble(free).as_deref().map(sentence) }),
+            backup: view.backup.newest.map(|kept| Backup {
+                at: Moment::new(kept.at, now),
+                size: Bytes(kept.bytes),
+                place: kept.path.display().to_string(),
+            }),
+            backup_trouble: view.backup.trouble.as_deref().map(sentence),
             schema,
             revision: view.revision,
             settings: view.settings.into_iter().map(Row::new).collect(),

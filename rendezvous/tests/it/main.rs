@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+mod acme;
 mod api;
 mod backup;
 mod browser;
@@ -13,5 +14,6 @@ mod history;
 mod meters;
 mod program;
 mod store;
+mod tls;
 mod udp;
 mod web;

@@ -46,8 +46,10 @@ impl Server {
 
     pub(crate) fn start_with(dir: &Path, quic: &str, more: &[&str]) -> Self {
         let mut child =
-            program(dir, &["run", "--public-addr", "127.0.0.1", "--web-listen", "127.0.0.1:0", "--quic-listen", quic])
-                .args(["--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+            // by the environment, so that a flag may say otherwise
+            program(dir, &["run", "--quic-listen", quic, "--stun-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
+                .env("WARREN_PUBLIC_ADDR", "127.0.0.1")
+                .env("WARREN_WEB_LISTEN", "127.0.0.1:0")
                 .env("WARREN_METRICS_LISTEN", "127.0.0.1:0")
                 .args(more)
                 .stderr(Stdio::piped())
@@ -67,7 +69,7 @@ impl Server {
     }
 
     /// The address after this name in the line that says that it is ready.
-    fn addr(&self, name: &str) -> SocketAddr {
+    pub(crate) fn addr(&self, name: &str) -> SocketAddr {
         let (_, rest) = self.ready.split_once(&format!(" {name}=")).unwrap();
         rest.split(' ').next().unwrap().parse().unwrap()
     }
@@ -83,7 +85,11 @@ impl Server {
         panic!("the server does not end");
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
@@ -261,7 +267,7 @@ fn spellings(secret: &[u8]) -> Vec<String> {
     shown
 }
 
-fn get(addr: SocketAddr, path: &str) -> String {
+pub(crate) fn get(addr: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream
         .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())

@@ -218,7 +218,7 @@ fn report(peer: NodeId, kind: &str, tx_bytes: u64, now: u64) -> PathReport {
 }
 
 /// Every socket on the loopback.
-const LOOPBACK: &str = "
+pub(super) const LOOPBACK: &str = "
     web-listen = \"127.0.0.1:0\"
     quic-listen = \"127.0.0.1:0\"
     stun-listen = \"127.0.0.1:0\"

@@ -1,0 +1,37 @@
+-- The dashboard's certificates from an ACME authority, shared by all servers on this database.
+
+CREATE TABLE acme_account (
+    -- URL of the authority
+    directory   TEXT    PRIMARY KEY NOT NULL,
+    -- account and key, sealed
+    credentials BLOB    NOT NULL,
+    created_at  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE acme_certificate (
+    directory   TEXT    NOT NULL,
+    -- the host that it is for
+    name        TEXT    NOT NULL,
+    -- PEM, the host's own certificate first
+    chain       TEXT    NOT NULL,
+    -- PEM, sealed
+    private_key BLOB    NOT NULL,
+    obtained_at INTEGER NOT NULL,
+    PRIMARY KEY (directory, name)
+) STRICT;
+
+-- what answers an authority that asks who serves this host; whichever server is asked
+CREATE TABLE acme_challenge (
+    name        TEXT    PRIMARY KEY NOT NULL,
+    digest      BLOB    NOT NULL CHECK (length(digest) = 32)
+) STRICT;
+
+-- attempts in vain since the last certificate
+CREATE TABLE acme_failure (
+    directory   TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    failures    INTEGER NOT NULL,
+    reason      TEXT    NOT NULL,
+    retry_at    INTEGER NOT NULL,
+    PRIMARY KEY (directory, name)
+) STRICT;
