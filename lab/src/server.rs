@@ -92,6 +92,17 @@ impl Server {
         self.wait_ready()
     }
 
+    /// Starts it again with further settings, which stay.
+    pub fn restart_with(&mut self, settings: &[&str]) -> Result<()> {
+        self.settings.extend(settings.iter().map(|word| (*word).to_owned()));
+        self.restart()
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The running process.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon

@@ -21,6 +21,7 @@ mod lan_discovery;
 mod letting_in;
 mod loss;
 mod matrix;
+mod moving;
 mod nat;
 mod oracle;
 mod path_mtu;
