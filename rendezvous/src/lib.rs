@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-mod acme;
+pub mod acme;
 pub mod actions;
 mod agents;
 mod api;

@@ -79,8 +79,11 @@ impl Order {
                 }
             }
         }
-        let status = self.order.poll_ready(&PATIENCE).await.context("wait for the authority to ask")?;
-        if status != OrderStatus::Ready {
+        let asked = self.order.poll_ready(&PATIENCE).await;
+        if !matches!(asked, Ok(OrderStatus::Ready) | Err(Error::Api(_))) {
+            asked.as_ref().map_err(|error| anyhow::anyhow!("wait for the authority to ask: {error}"))?;
+        }
+        if !matches!(asked, Ok(OrderStatus::Ready)) {
             let reason = self.refusal().await;
             bail!("the authority did not find this server at {}: {reason}", self.name);
         }
