@@ -25,9 +25,9 @@ pub(crate) async fn register(config: &AcmeConfig) -> Result<Vec<u8>> {
 
 /// Whether the authority has forgotten the account that it was shown.
 pub(crate) fn is_account_unknown(error: &anyhow::Error) -> bool {
-    let is_unknown = |error: &Error| match error {
-        Error::Api(problem) => problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist"),
-        _ => false,
+    let is_unknown = |error: &Error| {
+        matches!(error, Error::Api(problem)
+            if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist"))
     };
     error.chain().filter_map(|cause| cause.downcast_ref()).any(is_unknown)
 }

@@ -34,7 +34,7 @@ pub fn backup_state(app: &App) -> BackupState {
         Err(error) => return BackupState { newest: None, trouble: Some(format!("{error:#}")) },
     };
     let is_old = |at| app.now().since_epoch().saturating_sub(at) > OVERDUE;
-    let since = newest.as_ref().map_or(app.started_at(), |kept| kept.at);
+    let since = newest.as_ref().map_or_else(|| app.started_at(), |kept| kept.at);
     let trouble = match app.backup_trouble() {
         Some(reason) => Some(format!("the last attempt failed: {reason}; it is tried again every ten minutes")),
         None if is_old(since.since_epoch()) => {
