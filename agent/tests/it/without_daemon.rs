@@ -23,7 +23,7 @@ fn without_a_daemon_every_command_is_code_4_and_says_how_to_start_one() {
 #[test]
 fn what_is_no_invite_is_code_2_before_anybody_is_asked() {
     warren(&["up", "warren_inv_damaged"]).expect(2, "not an invite");
-    warren(&["up", "https://vpn.example.org"]).expect(2, "a link cannot enrol a device");
+    warren(&["up", "warren_inv_"]).expect(2, "not an invite");
     warren(&["up", "--key", "env:WARREN_NOT_SET"]).expect(2, "WARREN_NOT_SET");
     warren(&["up", "--key", "file:/nonexistent"]).expect(1, "/nonexistent");
 }

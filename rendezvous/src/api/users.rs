@@ -76,7 +76,7 @@ pub(super) struct ResetWish {
 
 /// A link for somebody.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Link)]
+#[schema(as = SignInLink)]
 pub(super) struct LinkBody {
     id: String,
     /// To be opened by them, once; shown this once.
