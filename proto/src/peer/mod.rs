@@ -285,12 +285,19 @@ impl Peer {
 
     /// False if there is no path yet to ping over.
     pub(crate) fn ping(&mut self, token: u64, shared: &mut Shared, now: Instant) -> bool {
-        self.retry(shared, now);
+        self.retry_in_passing(shared, now);
         self.path.request_ping(token, now)
     }
 
-    /// Looks for a direct path now, unless somebody has just asked for it.
+    /// Looks for a direct path now, because somebody asks for just that.
     pub(crate) fn retry(&mut self, shared: &mut Shared, now: Instant) {
+        self.connect(shared, now);
+        self.retried_at = Some(now);
+        self.path.retry_now(now);
+    }
+
+    /// The same because somebody wants to reach the peer at all, unless that is what was done a moment ago.
+    fn retry_in_passing(&mut self, shared: &mut Shared, now: Instant) {
         self.connect(shared, now);
         if self.retried_at.is_none_or(|at| now.saturating_duration_since(at) >= RETRY_SILENCE) {
             self.retried_at = Some(now);
@@ -559,7 +566,7 @@ pub(crate) fn same_binding(a: &VerifiedCertificate, b: &VerifiedCertificate) -> 
     key(a) == key(b) && a.routes == b.routes
 }
 
-/// A person's wish ends the pause after failures, but not the silence that heals a NAT (30 s on Linux).
+/// A ping ends the pause after failures, but not the silence that heals a NAT (30 s on Linux): many follow each other.
 const RETRY_SILENCE: Duration = Duration::from_secs(40);
 /// Packets kept per peer while its session is made: 1,000 a second for the quarter of a second that a slow relay takes.
 const MAX_QUEUE: usize = 256;
